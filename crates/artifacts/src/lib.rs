@@ -1,0 +1,1 @@
+//! Publishes and reads immutable, content-addressed artifacts in an object store.

@@ -1,0 +1,1 @@
+//! All-reduce, broadcast and barrier among training ranks.

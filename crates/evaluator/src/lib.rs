@@ -1,0 +1,1 @@
+//! Forecasts by rule, and the scores of all forecasts.

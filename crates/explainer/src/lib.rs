@@ -1,0 +1,1 @@
+//! Splits a prediction over its inputs, with errors.

@@ -1,0 +1,22 @@
+//! How a forecast splits over its players (Shapley values; Lundberg & Lee 2017).
+
+use serde::{Deserialize, Serialize};
+
+/// One model output, split over its players. Every number has the unit of that output.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Attribution {
+    /// Output with every player absent.
+    pub base_value: f64,
+    /// Shapley value of each player. Shape `[n_players]`.
+    pub values: Vec<f64>,
+    /// Standard error of each of `values`; 0 where they are exact. Shape `[n_players]`.
+    pub standard_errors: Vec<f64>,
+}
+
+impl Attribution {
+    /// `|base + sum of values - output| / max(1, |output|)`: local accuracy.
+    pub fn gap(&self, output: f64) -> f64 {
+        let total = self.base_value + self.values.iter().sum::<f64>();
+        (total - output).abs() / output.abs().max(1.0)
+    }
+}

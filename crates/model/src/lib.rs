@@ -1,0 +1,1 @@
+//! The network and all between it and the served answer.

@@ -1,0 +1,1 @@
+//! Turns forecasts into stock, price and risk decisions.

@@ -1,0 +1,1 @@
+//! Answers forecasts from published models.

@@ -1,0 +1,1 @@
+//! How a stage starts, limits, reports, drains and stops.

@@ -1,0 +1,24 @@
+//! Every Parquet table that Lifecast publishes: schema, typed rows, writer and reader.
+//!
+//! A row type implements [`Table`]; [`write`] and [`read`] do the rest. What a stage does with the
+//! rows is the stage's own matter.
+
+mod attributions;
+mod dataset;
+mod forecasts;
+mod frame;
+mod histories;
+mod labels;
+mod plans;
+mod scores;
+mod series;
+mod truth;
+
+pub use attributions::AttributionRow;
+pub use dataset::{
+    Dataset, EventCount, Offer, PanelRow, Product, Quarantined, Sale, SaleKind, Stock,
+};
+pub use frame::{Error, Frame, Table, read, write};
+pub use labels::Label;
+pub use plans::PlanRow;
+pub use truth::{MECHANISMS, Truth};

@@ -1,0 +1,1 @@
+//! The protobuf messages as Rust, and their mapping to the domain.

@@ -1,0 +1,3 @@
+//! Workspace tasks, run as `cargo xtask <task>`.
+
+fn main() {}
