@@ -3,6 +3,8 @@
 //! What a forecaster does not give is null. Lists are row-major: quantiles `[horizon, 13]` at
 //! `lifecycle::LEVELS`; turns `[3 horizons, 3]` halved, doubled, silent; stages `[3 horizons, 5]`.
 
+use std::path::{Path, PathBuf};
+
 use lifecycle::{Forecast, N_LEVELS, Outlook, Period, StageProbabilities, UnitsForecast};
 use polars::prelude::Column;
 
@@ -94,6 +96,33 @@ impl Table for Forecast {
             })
             .collect()
     }
+}
+
+/// The Parquet files of a folder of parts, in order.
+pub fn parts(folder: &Path) -> Result<Vec<PathBuf>, Error> {
+    let file_error = |source| Error::File { path: folder.to_owned(), source };
+    let mut parts = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(file_error)? {
+        parts.push(entry.map_err(file_error)?.path());
+    }
+    parts.retain(|path| path.extension().is_some_and(|extension| extension == "parquet"));
+    parts.sort();
+    Ok(parts)
+}
+
+/// The forecasts of the latest origin in a forecasts artifact.
+pub fn latest_forecasts(directory: &Path) -> Result<Vec<Forecast>, Error> {
+    let mut latest: Vec<Forecast> = Vec::new();
+    for part in parts(&directory.join("forecasts"))? {
+        for forecast in crate::read::<Forecast>(&part)? {
+            match latest.first().map(|first| first.origin) {
+                Some(origin) if forecast.origin < origin => {}
+                Some(origin) if forecast.origin == origin => latest.push(forecast),
+                _ => latest = vec![forecast],
+            }
+        }
+    }
+    Ok(latest)
 }
 
 struct Lists {

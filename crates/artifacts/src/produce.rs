@@ -1,0 +1,128 @@
+//! From a key to its artifact: found in the store, or made once and published.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use lifecycle::Digest;
+
+use crate::{Artifact, Error, Key, Store};
+
+/// An artifact and whether it was there already.
+#[derive(Debug, Clone)]
+pub struct Produced {
+    /// The artifact of the key.
+    pub artifact: Artifact,
+    /// Nothing had to be made.
+    pub cached: bool,
+}
+
+/// Why there is no artifact.
+#[derive(Debug, thiserror::Error)]
+pub enum ProduceError<E> {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] Error),
+    /// What makes the artifact failed; nothing was published.
+    #[error("making the artifact failed")]
+    Make(E),
+}
+
+impl Store {
+    /// Answers the artifact of `key`, made by `make` if the store has none.
+    ///
+    /// `make` sees the fetched `inputs` by name and an empty folder to fill; it runs on a thread of
+    /// its own. What it wrote counts only once it is published, so a process killed on the way
+    /// leaves nothing behind but a folder under `work` that the next run of the key clears.
+    ///
+    /// # Errors
+    ///
+    /// `Store` where the store fails, `Make` with the first error of `make`, unchanged.
+    pub async fn produce<E: Send + 'static>(
+        &self,
+        key: &Key,
+        inputs: &BTreeMap<String, Digest>,
+        work: &Path,
+        make: impl FnOnce(&BTreeMap<String, PathBuf>, &Path) -> Result<(), E> + Send + 'static,
+    ) -> Result<Produced, ProduceError<E>> {
+        if let Some(artifact) = self.lookup(key).await? {
+            return Ok(Produced { artifact, cached: true });
+        }
+        let mut fetched = BTreeMap::new();
+        for (name, digest) in inputs {
+            let folder = self.fetch(digest, &work.join("fetched")).await?;
+            fetched.insert(name.clone(), folder);
+        }
+        let output = work.join("making").join(format!("{}-{}", key.digest(), std::process::id()));
+        empty_folder(&output)?;
+        let folder = output.clone();
+        let made = tokio::task::spawn_blocking(move || make(&fetched, &folder)).await;
+        match made {
+            Ok(result) => result.map_err(ProduceError::Make)?,
+            // A panic goes on in the caller, who decides what it costs.
+            Err(stopped) => std::panic::resume_unwind(stopped.into_panic()),
+        }
+        let artifact = self.publish(key, &output).await?;
+        // What is published is safe; a leftover folder costs disk only.
+        let _ = std::fs::remove_dir_all(&output);
+        Ok(Produced { artifact, cached: false })
+    }
+}
+
+fn empty_folder(path: &Path) -> Result<(), Error> {
+    match std::fs::remove_dir_all(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(Error::io("remove", path)(error));
+        }
+        _ => {}
+    }
+    std::fs::create_dir_all(path).map_err(Error::io("create", path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(seed: u64) -> Key {
+        Key {
+            stage: "train".into(),
+            code_version: "1".into(),
+            config: serde_json::json!({ "seed": seed }),
+            inputs: BTreeMap::new(),
+            execution: BTreeMap::new(),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_key_is_made_once_and_a_failure_publishes_nothing() {
+        let work = tempfile::tempdir().expect("a folder");
+        let store = Store::open("memory://").expect("a store");
+        let none = BTreeMap::new();
+        let failed = store
+            .produce(&key(1), &none, work.path(), |_, output| {
+                std::fs::write(output.join("half"), "half").map_err(|error| error.to_string())?;
+                Err::<(), String>("no".into())
+            })
+            .await;
+        assert!(matches!(failed, Err(ProduceError::Make(reason)) if reason == "no"));
+        let mut made = Vec::new();
+        for _ in 0..2 {
+            let produced = store
+                .produce(&key(1), &none, work.path(), |_, output| {
+                    std::fs::write(output.join("whole"), "whole")
+                })
+                .await
+                .expect("an artifact");
+            made.push((produced.artifact.digest, produced.cached));
+        }
+        assert_eq!(made[0].0, made[1].0);
+        assert_eq!((made[0].1, made[1].1), (false, true));
+        let inputs = BTreeMap::from([("model".to_owned(), made[0].0)]);
+        let read = store
+            .produce(&key(2), &inputs, work.path(), |inputs, output| {
+                std::fs::copy(inputs["model"].join("whole"), output.join("copy")).map(drop)
+            })
+            .await
+            .expect("an artifact");
+        assert_eq!(read.artifact.manifest.files().len(), 1);
+    }
+}

@@ -1,0 +1,337 @@
+//! The batch stage: explains the latest forecasts of a sample of series.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use lifecycle::{Attribution, Digest, ErrorKind, Forecast, Invalid, Period, Progress, Series};
+use panel::History;
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+use tables::{AttributionRow, FeaturesDir};
+
+use crate::coalition::{Coalition, EXACT_PLAYERS_MAX, all_coalitions};
+use crate::explained::{Explained, InProcess, outputs_of};
+use crate::players::{Cut, Player, altered, players_of};
+use crate::{exact, permutation};
+
+/// What is explained, against which background.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Series explained: those with the most units in the last 13 weeks.
+    pub n_series: usize,
+    /// Background series that stand in for absent players; outputs are averaged over them.
+    pub n_background: usize,
+    /// Pairs of permutations where there are more than 10 players.
+    pub n_pairs: usize,
+    /// Seed of the choice of backgrounds and permutations.
+    pub seed: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { n_series: 12, n_background: 2, n_pairs: 64, seed: 1 }
+    }
+}
+
+impl Config {
+    /// Checks ranges; names the key that is out of range.
+    pub fn validate(&self) -> Result<(), Invalid> {
+        let within = |key: &str, value: usize, least: usize, most: usize| {
+            let is_within = (least..=most).contains(&value);
+            let reason = format!("{value} must be between {least} and {most}");
+            if is_within { Ok(()) } else { Err(Invalid::new(key, reason)) }
+        };
+        within("n_series", self.n_series, 1, 10_000)?;
+        within("n_background", self.n_background, 1, 32)?;
+        within("n_pairs", self.n_pairs, 2, 10_000)
+    }
+}
+
+/// The artifacts that explanations are made from.
+#[derive(Debug, Clone, Copy)]
+pub struct Inputs<'a> {
+    /// Panel and fitted state.
+    pub features: &'a Path,
+    /// The model that is explained.
+    pub model: &'a Path,
+    /// Its published forecasts: the served answers.
+    pub forecasts: &'a Path,
+}
+
+/// One forecast explained.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Explanation {
+    /// Whose forecast.
+    pub series: Series,
+    /// From which origin.
+    pub origin: Period,
+    /// Names of the players. Length `n_players`.
+    pub players: Vec<String>,
+    /// Names of the outputs. Length `n_outputs`.
+    pub outputs: Vec<String>,
+    /// One an output.
+    pub attributions: Vec<Attribution>,
+    /// The served answer. Length `n_outputs`.
+    pub served: Vec<f64>,
+    /// Products whose series stood in for absent players.
+    pub background: Vec<String>,
+    /// Digest of the weights file.
+    pub weights: Digest,
+}
+
+impl Explanation {
+    /// The greatest gap between base plus values and the served answer, over all outputs.
+    pub fn gap_max(&self) -> f64 {
+        let gaps = self.attributions.iter().zip(&self.served);
+        gaps.map(|(attribution, served)| attribution.gap(*served)).fold(0.0, f64::max)
+    }
+}
+
+/// All explanations of a run; `explanations.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    /// Series explained.
+    pub n_series: usize,
+    /// Greatest gap to the served answer over all explanations and outputs.
+    pub attribution_gap_max: f64,
+    /// The explanations, sorted by series.
+    pub explanations: Vec<Explanation>,
+}
+
+/// Why nothing was explained.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A setting is out of range.
+    #[error("[explain] is not valid")]
+    Config(#[from] Invalid),
+    /// Features or forecasts cannot be read.
+    #[error("a table failed")]
+    Table(#[from] tables::Error),
+    /// The model cannot be loaded or does not answer.
+    #[error("the model failed")]
+    Model(#[from] model::Error),
+    /// A file failed.
+    #[error("{path}: cannot be read or written")]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// No series can be explained.
+    #[error("no series has both a forecast and a background series to compare with")]
+    NothingToExplain,
+    /// Somebody asked to stop.
+    #[error("cancelled")]
+    Cancelled,
+}
+
+impl Error {
+    /// Who has to act.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Config(_) => ErrorKind::Usage,
+            Self::Table(_) | Self::NothingToExplain => ErrorKind::Data,
+            Self::Model(error) => error.kind(),
+            Self::File { .. } | Self::Cancelled => ErrorKind::Internal,
+        }
+    }
+}
+
+/// Explains the latest forecasts of the best-selling series.
+pub fn run(
+    config: &Config,
+    inputs: &Inputs<'_>,
+    output: &Path,
+    progress: &dyn Progress,
+) -> Result<Summary, Error> {
+    config.validate()?;
+    let features = FeaturesDir::open(inputs.features)?;
+    let panel = features.panel()?;
+    let categories = panel::category_units(&panel);
+    let model = model::Model::load(inputs.model)?;
+    let weights = digest_of(&inputs.model.join("model.safetensors"))?;
+    let served = latest_forecasts(inputs.forecasts)?;
+    let explained = InProcess {
+        model: &model,
+        meta: features.meta(),
+        categories: &categories,
+        fitted: features.fitted(),
+    };
+
+    let chosen = best_selling(&panel.histories, &served, config.n_series);
+    if chosen.is_empty() {
+        return Err(Error::NothingToExplain);
+    }
+    let mut explanations = Vec::new();
+    for (done, (history, forecast)) in chosen.iter().enumerate() {
+        progress.report("explain", done as u64, chosen.len() as u64);
+        if progress.is_cancelled() {
+            return Err(Error::Cancelled);
+        }
+        let backgrounds = backgrounds(config, &panel.histories, history, forecast.origin);
+        if backgrounds.is_empty() {
+            continue;
+        }
+        let cut = Cut::new(panel.frequency, forecast.origin);
+        let mut explanation = explain(config, &explained, history, &backgrounds, cut)?;
+        explanation.served = outputs_of(forecast);
+        explanation.weights = weights;
+        explanations.push(explanation);
+    }
+    progress.report("explain", chosen.len() as u64, chosen.len() as u64);
+    explanations.sort_by(|a, b| a.series.cmp(&b.series));
+    if explanations.is_empty() {
+        return Err(Error::NothingToExplain);
+    }
+    write(output, explanations)
+}
+
+/// Splits every output for one history over its players.
+///
+/// `served` holds this function's own answer of the full coalition; a caller that knows the served
+/// answer replaces it.
+pub fn explain(
+    config: &Config,
+    explained: &dyn Explained,
+    history: &History,
+    backgrounds: &[&History],
+    cut: Cut,
+) -> Result<Explanation, Error> {
+    let players = players_of(history);
+    let outputs_of_all = |coalitions: &[Coalition]| {
+        mean_outputs(explained, history, backgrounds, &players, coalitions, cut)
+    };
+    let attributions = if players.len() <= EXACT_PLAYERS_MAX {
+        exact::shapley_values(players.len(), &outputs_of_all(&all_coalitions(players.len()))?)
+    } else {
+        let mut rng = ChaCha8Rng::seed_from_u64(config.seed);
+        permutation::shapley_values(players.len(), config.n_pairs, &mut rng, outputs_of_all)?
+    };
+    let served = explained.outputs(std::slice::from_ref(history), cut.origin)?;
+    Ok(Explanation {
+        series: history.series.clone(),
+        origin: cut.origin,
+        players: players.iter().map(|player| player.name().to_owned()).collect(),
+        outputs: explained.names(),
+        attributions,
+        served: served.into_iter().next().unwrap_or_default(),
+        background: backgrounds.iter().map(|history| history.series.to_string()).collect(),
+        weights: Digest::of([]),
+    })
+}
+
+/// Outputs of each coalition, averaged over the backgrounds. Shape `[n_coalitions, n_outputs]`.
+fn mean_outputs(
+    explained: &dyn Explained,
+    history: &History,
+    backgrounds: &[&History],
+    players: &[Player],
+    coalitions: &[Coalition],
+    cut: Cut,
+) -> Result<Vec<Vec<f64>>, Error> {
+    let histories: Vec<History> = coalitions
+        .iter()
+        .flat_map(|coalition| {
+            let alter =
+                move |background: &&History| altered(history, background, players, coalition, cut);
+            backgrounds.iter().map(alter)
+        })
+        .collect();
+    let outputs = explained.outputs(&histories, cut.origin)?;
+    let n_background = backgrounds.len() as f64;
+    let mean = |rows: &[Vec<f64>]| {
+        (0..rows[0].len())
+            .map(|output| rows.iter().map(|row| row[output]).sum::<f64>() / n_background)
+            .collect()
+    };
+    Ok(outputs.chunks(backgrounds.len()).map(mean).collect())
+}
+
+/// Series with the most units in the 13 weeks up to the origin, with their forecasts.
+fn best_selling<'a>(
+    histories: &'a [History],
+    forecasts: &'a BTreeMap<Series, Forecast>,
+    n_series: usize,
+) -> Vec<(&'a History, &'a Forecast)> {
+    let units = |history: &History, origin: Period| {
+        let values = (0..13).map(|back| history.value(panel::Channel::Units, origin.plus(-back)));
+        values.filter(|units| units.is_finite()).map(f64::from).sum::<f64>()
+    };
+    let mut known: Vec<(f64, &History, &Forecast)> = histories
+        .iter()
+        .filter_map(|history| {
+            let forecast = forecasts.get(&history.series)?;
+            Some((units(history, forecast.origin), history, forecast))
+        })
+        .collect();
+    known.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.series.cmp(&b.1.series)));
+    known.into_iter().take(n_series).map(|(_, history, forecast)| (history, forecast)).collect()
+}
+
+/// Series that cover as many of the product's periods as any, chosen by seed and product.
+fn backgrounds<'a>(
+    config: &Config,
+    histories: &'a [History],
+    explained: &History,
+    origin: Period,
+) -> Vec<&'a History> {
+    let is_usable = |other: &&History| {
+        let sold = other.channel(panel::Channel::Units).iter().any(|units| *units > 0.0);
+        other.series.product != explained.series.product && other.start <= origin && sold
+    };
+    let mut candidates: Vec<(bool, Digest, &History)> = histories
+        .iter()
+        .filter(is_usable)
+        .map(|other| {
+            let key = format!("{}/{}/{}", config.seed, explained.series, other.series);
+            (other.start > explained.start, Digest::of(key), other)
+        })
+        .collect();
+    candidates.sort_by(|a, b| (a.0, a.1).cmp(&(b.0, b.1)));
+    candidates.into_iter().take(config.n_background).map(|(_, _, other)| other).collect()
+}
+
+fn latest_forecasts(directory: &Path) -> Result<BTreeMap<Series, Forecast>, Error> {
+    let forecasts = tables::latest_forecasts(directory)?;
+    Ok(forecasts.into_iter().map(|forecast| (forecast.series.clone(), forecast)).collect())
+}
+
+fn digest_of(path: &Path) -> Result<Digest, Error> {
+    let bytes = std::fs::read(path);
+    bytes.map(Digest::of).map_err(|source| Error::File { path: path.to_owned(), source })
+}
+
+fn write(output: &Path, explanations: Vec<Explanation>) -> Result<Summary, Error> {
+    let mut rows = Vec::new();
+    for explanation in &explanations {
+        let outputs = explanation.outputs.iter().zip(&explanation.attributions);
+        for ((output, attribution), served) in outputs.zip(&explanation.served) {
+            for (player, name) in explanation.players.iter().enumerate() {
+                rows.push(AttributionRow {
+                    series: explanation.series.clone(),
+                    origin: explanation.origin,
+                    output: output.clone(),
+                    player: name.clone(),
+                    value: attribution.values[player],
+                    standard_error: attribution.standard_errors[player],
+                    base_value: attribution.base_value,
+                    served: *served,
+                });
+            }
+        }
+    }
+    tables::write(&output.join("attributions.parquet"), &rows)?;
+    let gaps = explanations.iter().map(Explanation::gap_max);
+    let summary = Summary {
+        n_series: explanations.len(),
+        attribution_gap_max: gaps.fold(0.0, f64::max),
+        explanations,
+    };
+    let path = output.join("explanations.json");
+    let text = serde_json::to_vec_pretty(&summary).expect("a summary is plain data");
+    std::fs::write(&path, text).map_err(|source| Error::File { path, source })?;
+    Ok(summary)
+}

@@ -1,0 +1,42 @@
+//! The score table in a terminal: the cells that decide, ours beside the best rule.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use lifecycle::Score;
+
+use crate::pipeline::OURS;
+
+/// Metrics of the short table, with whether a smaller value is better.
+const SHOWN: [&str; 6] = ["brier", "log_loss", "wql", "wql_cumulative", "rps", "macro_f1"];
+
+/// One line a (task, horizon, metric): ours with its interval, and the best of the others.
+pub(crate) fn headline(scores: &[Score]) -> String {
+    let mut cells: BTreeMap<(&str, u32, &str), Vec<&Score>> = BTreeMap::new();
+    for score in scores.iter().filter(|score| SHOWN.contains(&score.metric.as_str())) {
+        cells.entry((&score.task, score.horizon, &score.metric)).or_default().push(score);
+    }
+    let mut text = format!(
+        "{:<8} {:>7} {:<15} {:>8} {:>17}   best other\n",
+        "task", "horizon", "metric", "ours", "95 %"
+    );
+    for ((task, horizon, metric), scores) in cells {
+        let Some(ours) = scores.iter().find(|score| score.model == OURS) else { continue };
+        let sign = if metric == "macro_f1" { -1.0 } else { 1.0 };
+        let others = scores.iter().filter(|score| score.model != OURS);
+        let best = others.min_by(|a, b| (sign * a.value).total_cmp(&(sign * b.value)));
+        let mark = match best {
+            _ if !ours.identifiable => " not identifiable",
+            Some(best) if sign * best.value < sign * ours.value => " behind",
+            _ => "",
+        };
+        let best = best.map_or(String::new(), |best| format!("{:.4} {}", best.value, best.model));
+        let interval = format!("{:.4} to {:.4}", ours.low, ours.high);
+        let _ = writeln!(
+            text,
+            "{task:<8} {horizon:>7} {metric:<15} {:>8.4} {interval:>17}   {best}{mark}",
+            ours.value
+        );
+    }
+    text
+}
