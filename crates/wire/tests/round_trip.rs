@@ -1,0 +1,509 @@
+//! Laws of the mapping: a value that goes over the wire comes back as it was, bytes included, and
+//! a malformed message is refused by the name of its field.
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::time::{Duration, SystemTime};
+
+use lifecycle::{
+    Attribution, Day, Digest, ErrorKind, Forecast, Frequency, Invalid, LEVELS, LocationId,
+    N_LEVELS, Outlook, Period, ProductId, Score, Series, StageProbabilities, UnitsForecast,
+};
+use proptest::collection::{btree_map, vec};
+use proptest::option;
+use proptest::prelude::*;
+use prost::Message;
+use wire::{
+    ExplainQuery, ExplainedOutput, Explanation, Failure, ForecastQuery, HistoryQuery,
+    InlineHistory, InputsQuery, Outcome, PartProgress, Plan, PlanItem, PlanQuery, Run, RunState,
+    ServedForecast, ServedInputs, Start, StartIngest, v1,
+};
+
+/// Domain -> message -> bytes -> message -> domain. Compared as text, since NaN equals nothing.
+fn check<T, M>(value: T)
+where
+    T: Debug + TryFrom<M, Error = Invalid>,
+    M: From<T> + Message + Default,
+{
+    let text = format!("{value:?}");
+    let bytes = M::from(value).encode_to_vec();
+    let back = T::try_from(M::decode(bytes.as_slice()).expect("own bytes")).expect("well formed");
+    assert_eq!(format!("{back:?}"), text);
+}
+
+fn digest() -> impl Strategy<Value = Digest> {
+    any::<u64>().prop_map(|seed| Digest::of(seed.to_le_bytes()))
+}
+
+fn name() -> impl Strategy<Value = String> {
+    "[a-zA-Zäß0-9 /-]{1,20}"
+}
+
+fn series() -> impl Strategy<Value = Series> {
+    (name(), option::of(name())).prop_map(|(product, location)| Series {
+        product: ProductId::from(product),
+        location: location.map(LocationId::from),
+    })
+}
+
+fn frequency() -> impl Strategy<Value = Frequency> {
+    prop_oneof![Just(Frequency::Day), Just(Frequency::Week), Just(Frequency::Month)]
+}
+
+/// A frequency and a period of it between 1950 and 2150.
+fn period() -> impl Strategy<Value = (Frequency, Period)> {
+    (frequency(), -7_000..65_000_i32)
+        .prop_map(|(frequency, day)| (frequency, frequency.period_of(Day(day))))
+}
+
+fn origin() -> impl Strategy<Value = Option<Day>> {
+    option::of((-7_000..65_000).prop_map(Day))
+}
+
+fn stages() -> impl Strategy<Value = StageProbabilities> {
+    [0.0..10.0_f64, 0.0..10.0, 0.0..10.0, 0.0..10.0, 0.0..10.0]
+        .prop_map(StageProbabilities::from_weights)
+}
+
+fn outlook() -> impl Strategy<Value = Outlook> {
+    let turns = option::of([0.0..=1.0_f32, 0.0..=1.0, 0.0..=1.0]);
+    (turns, option::of(stages())).prop_map(|(turns, stage)| Outlook { turns, stage })
+}
+
+/// Rows of ascending quantiles.
+fn quantiles(horizon: usize) -> impl Strategy<Value = Vec<f32>> {
+    let row = vec(0.0..1e6_f32, N_LEVELS).prop_map(|mut row| {
+        row.sort_by(f32::total_cmp);
+        row
+    });
+    prop_oneof![Just(Vec::new()), vec(row, horizon).prop_map(|rows| rows.concat())]
+}
+
+fn units() -> impl Strategy<Value = UnitsForecast> {
+    (1..6_usize)
+        .prop_flat_map(|horizon| {
+            (vec(0.0..1e6_f32, horizon), quantiles(horizon), quantiles(horizon))
+        })
+        .prop_map(|(means, quantiles, cumulative_quantiles)| UnitsForecast {
+            means,
+            quantiles,
+            cumulative_quantiles,
+        })
+}
+
+fn forecast() -> impl Strategy<Value = ServedForecast> {
+    let parts = (series(), period(), option::of(units()), option::of(stages()));
+    let outlooks = [outlook(), outlook(), outlook()];
+    let digests = (digest(), option::of(digest()), digest());
+    (parts, outlooks, any::<[bool; 2]>(), digests).prop_map(
+        |(parts, outlooks, [cold_start, far_from_training], (model, features, inputs))| {
+            let (series, (frequency, origin), units, stage_now) = parts;
+            let forecast = Forecast {
+                series,
+                origin,
+                units,
+                stage_now,
+                outlooks,
+                cold_start,
+                far_from_training,
+            };
+            ServedForecast { forecast, frequency, model, features, inputs }
+        },
+    )
+}
+
+/// Known and missing values.
+fn channel(n_periods: usize, most: f32) -> impl Strategy<Value = Vec<f32>> {
+    let value = prop_oneof![4 => 0.0..=most, 1 => Just(f32::NAN)];
+    prop_oneof![Just(Vec::new()), vec(value, n_periods)]
+}
+
+fn history() -> impl Strategy<Value = InlineHistory> {
+    let channels = (1..8_usize).prop_flat_map(|n| {
+        let share = || channel(n, 1.0);
+        let amount = || channel(n, 1e6);
+        let counts = (amount(), amount(), amount(), amount());
+        (vec(0.0..1e6_f32, n), (share(), amount(), share()), counts)
+    });
+    let planned =
+        (0..5_usize, 0..5_usize).prop_flat_map(|(n, m)| (channel(n, 1e6), channel(m, 1.0)));
+    let statics = (vec(name(), 0..4), option::of(name()), option::of(name()));
+    let ends = (option::of(0..60_i32), option::of(0..60_i32), 0.001..1000.0_f64);
+    (series(), period(), channels, planned, statics, ends).prop_map(
+        |(series, (frequency, start), channels, planned, (category, brand, title), ends)| {
+            let (units, (in_stock, price, promotion), (orders, returns, views, carts)) = channels;
+            let (launch, end, units_per_one) = ends;
+            InlineHistory {
+                series,
+                frequency,
+                start,
+                units,
+                in_stock,
+                price,
+                promotion,
+                orders,
+                returns,
+                views,
+                carts,
+                planned_price: planned.0,
+                planned_promotion: planned.1,
+                category,
+                brand,
+                title,
+                launch: launch.map(|n| start.plus(-n)),
+                end: end.map(|n| start.plus(n)),
+                units_per_one,
+            }
+        },
+    )
+}
+
+fn start() -> impl Strategy<Value = Start> {
+    let inputs = btree_map("[a-z][a-z-]{0,8}", digest(), 0..4);
+    ("[a-zA-Z0-9._:-]{1,30}", "[ -~\n]{0,60}", inputs)
+        .prop_map(|(request_id, config_toml, inputs)| Start { request_id, config_toml, inputs })
+}
+
+fn explanation() -> impl Strategy<Value = Explanation> {
+    let output = |n| {
+        let errors = vec(0.0..10.0_f64, n);
+        (name(), -1e6..1e6_f64, vec(-1e6..1e6_f64, n), errors, -1e6..1e6_f64).prop_map(
+            |(output, base_value, values, standard_errors, served)| ExplainedOutput {
+                output,
+                attribution: Attribution { base_value, values, standard_errors },
+                served,
+            },
+        )
+    };
+    let split = (0..5_usize).prop_flat_map(move |n| (vec(name(), n), vec(output(n), 0..3)));
+    let digests = (digest(), option::of(digest()), digest());
+    (series(), period(), split, digests, any::<u32>()).prop_map(
+        |(series, (frequency, origin), split, (model, features, inputs), n_evaluations)| {
+            let (players, outputs) = split;
+            Explanation {
+                series,
+                frequency,
+                origin,
+                players,
+                outputs,
+                model,
+                features,
+                inputs,
+                n_evaluations,
+            }
+        },
+    )
+}
+
+fn plan_item() -> impl Strategy<Value = PlanItem> {
+    (series(), 0..100_u32, 1..100_u32, [0.001..10.0_f64, 0.0..10.0, 0.0..10.0, 0.001..10.0])
+        .prop_map(|(series, lead_time, review, amounts)| {
+            let [shortage_cost, leftover_cost, stock, lot_size] = amounts;
+            PlanItem { series, lead_time, review, shortage_cost, leftover_cost, stock, lot_size }
+        })
+}
+
+fn plan() -> impl Strategy<Value = Plan> {
+    let amounts = proptest::array::uniform7(0.0..1e6_f64);
+    (series(), period(), 1..100_u32, amounts, name(), name()).prop_map(
+        |(series, (frequency, origin), covered_periods, amounts, action, reason)| {
+            let [level, expected_units, order_up_to, stock, order, shortage, leftover] = amounts;
+            Plan {
+                series,
+                frequency,
+                origin,
+                covered_periods,
+                service_level: level,
+                expected_units,
+                order_up_to,
+                stock,
+                order,
+                expected_shortage: shortage,
+                expected_leftover: leftover,
+                action,
+                reason,
+            }
+        },
+    )
+}
+
+fn run() -> impl Strategy<Value = Run> {
+    let kind = prop_oneof![
+        Just(ErrorKind::Usage),
+        Just(ErrorKind::Data),
+        Just(ErrorKind::Unreachable),
+        Just(ErrorKind::Internal)
+    ];
+    let failure = (kind, name()).prop_map(|(kind, message)| Failure { kind, message }).boxed();
+    let outcome = (digest(), digest(), any::<bool>(), name()).prop_map(
+        |(artifact, key, cached, summary_json)| Outcome { artifact, key, cached, summary_json },
+    );
+    let state = prop_oneof![
+        Just(RunState::Queued),
+        Just(RunState::Running),
+        outcome.prop_map(RunState::Succeeded),
+        failure.clone().prop_map(RunState::Failed),
+        failure.prop_map(RunState::Cancelled),
+    ];
+    let part = (name(), any::<u64>(), any::<u64>());
+    let parts = vec(part.prop_map(|(part, done, total)| PartProgress { part, done, total }), 0..4);
+    let time = || {
+        (0..4_000_000_000_u64, 0..1_000_000_000_u32)
+            .prop_map(|(s, ns)| SystemTime::UNIX_EPOCH + Duration::new(s, ns))
+    };
+    (name(), name(), name(), state, any::<u64>(), parts, time(), option::of(time())).prop_map(
+        |(id, stage, request_id, state, sequence, parts, accepted_at, ended_at)| Run {
+            id,
+            stage,
+            request_id,
+            state,
+            sequence,
+            parts,
+            accepted_at,
+            ended_at,
+        },
+    )
+}
+
+fn score() -> impl Strategy<Value = Score> {
+    let values = [-1e6..1e6_f64, -1e6..1e6, -1e6..1e6];
+    (name(), name(), any::<u32>(), name(), values, any::<u64>(), any::<bool>()).prop_map(
+        |(model, task, horizon, metric, [value, low, high], n, identifiable)| Score {
+            model,
+            task,
+            horizon,
+            metric,
+            value,
+            low,
+            high,
+            n,
+            identifiable,
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn forecasts_come_back(value in vec(forecast(), 0..3)) {
+        check::<_, v1::PredictResponse>(value.clone());
+        check::<_, v1::ForecastHistoryResponse>(value);
+    }
+
+    #[test]
+    fn histories_come_back(history in history(), model in digest()) {
+        check::<_, v1::GetInputsResponse>(ServedInputs { history: history.clone(), digest: model });
+        check::<_, v1::ForecastHistoryRequest>(HistoryQuery { model, histories: vec![history] });
+    }
+
+    #[test]
+    fn queries_come_back(
+        series in series(),
+        digests in (digest(), digest()),
+        origin in origin(),
+        budget in option::of(1..65_536_u32),
+        items in btree_map(0..1_u8, plan_item(), 1),
+    ) {
+        let (model, features) = digests;
+        check::<_, v1::PredictRequest>(ForecastQuery {
+            model, features, series: vec![series.clone()], origin,
+        });
+        check::<_, v1::GetInputsRequest>(InputsQuery { features, series: series.clone(), origin });
+        check::<_, v1::ExplainRequest>(ExplainQuery {
+            model, features, series, origin, outputs: vec!["halved 13".to_owned()],
+            evaluations_max: budget, seed: 7,
+        });
+        check::<_, v1::PlanRequest>(PlanQuery {
+            model, features, origin, items: items.into_values().collect(),
+        });
+    }
+
+    #[test]
+    fn answers_come_back(
+        explanation in explanation(),
+        plan in plan(),
+        scores in vec(score(), 0..3),
+        run in run(),
+    ) {
+        check::<_, v1::Explanation>(explanation);
+        check::<_, v1::Plan>(plan);
+        check::<_, v1::ListScoresResponse>(scores);
+        check::<_, v1::Run>(run);
+    }
+
+    #[test]
+    fn starts_come_back(start in start(), uri in name(), toml in option::of(name())) {
+        check::<_, v1::StartFeaturesRequest>(start.clone());
+        check::<_, v1::StartTrainingRequest>(start.clone());
+        check::<_, v1::StartPredictionRequest>(start.clone());
+        check::<_, v1::StartExplanationRequest>(start.clone());
+        check::<_, v1::StartEvaluationRequest>(start.clone());
+        check::<_, v1::StartPlanningRequest>(start.clone());
+        check::<_, v1::StartIngestRequest>(StartIngest { start, mapping_uri: uri, mapping_toml: toml });
+    }
+
+    /// Whatever numbers a client sends, the answer is a value or a named field, never a panic.
+    #[test]
+    fn days_and_enums_never_panic(frequency in any::<i32>(), day in any::<i32>(), end in any::<i32>()) {
+        for frequency in [frequency, frequency.rem_euclid(5)] {
+            let message = v1::History {
+                series: Some(v1::Series { product_id: "a".to_owned(), ..Default::default() }),
+                frequency,
+                first_day: day,
+                units: vec![1.0],
+                launch_day: Some(end),
+                ..Default::default()
+            };
+            if let Ok(history) = InlineHistory::try_from(message) {
+                prop_assert!(history.origin() >= history.start);
+            }
+        }
+    }
+}
+
+/// A well formed request, then one field broken: the error names it.
+fn check_history(broken: impl FnOnce(&mut v1::History), field: &str) {
+    let mut history = v1::History {
+        series: Some(v1::Series { product_id: "a".to_owned(), location_id: String::new() }),
+        frequency: v1::Frequency::Week.into(),
+        units: vec![1.0, f32::NAN, 3.0],
+        price: vec![2.0; 3],
+        ..Default::default()
+    };
+    let request = |history| v1::ForecastHistoryRequest {
+        model: Digest::of("model").to_string(),
+        histories: vec![history],
+    };
+    HistoryQuery::try_from(request(history.clone())).expect("well formed");
+    broken(&mut history);
+    let error = HistoryQuery::try_from(request(history)).expect_err("broken");
+    assert_eq!(error.field, format!("histories[0].{field}"));
+}
+
+#[test]
+fn a_malformed_history_names_the_field() {
+    check_history(|history| history.units.clear(), "units");
+    check_history(|history| history.units = vec![0.0; 5000], "units");
+    check_history(|history| history.units[2] = -1.0, "units[2]");
+    check_history(|history| history.price[1] = f32::INFINITY, "price[1]");
+    check_history(|history| history.promotion = vec![0.0; 2], "promotion");
+    check_history(|history| history.in_stock = vec![0.0, 1.5, 0.0], "in_stock[1]");
+    check_history(|history| history.planned_promotion = vec![2.0], "planned_promotion[0]");
+    check_history(|history| history.series = None, "series");
+    check_history(|history| history.series = Some(v1::Series::default()), "series.product_id");
+    check_history(|history| history.frequency = 0, "frequency");
+    check_history(|history| history.frequency = 9, "frequency");
+    check_history(|history| history.first_day = i32::MAX, "first_day");
+    check_history(|history| history.end_day = Some(i32::MIN), "end_day");
+    check_history(|history| history.category = vec!["a".to_owned(); 17], "category");
+    check_history(|history| history.category = vec![String::new()], "category[0]");
+    check_history(|history| history.units_per_one = f64::NAN, "units_per_one");
+    check_history(|history| history.title = "x".repeat(5000), "title");
+}
+
+fn check_forecast(broken: impl FnOnce(&mut v1::Forecast), field: &str) {
+    let served = ServedForecast {
+        forecast: Forecast {
+            series: Series::of("a"),
+            origin: Period(100),
+            units: Some(UnitsForecast {
+                means: vec![1.0],
+                quantiles: vec![1.0; N_LEVELS],
+                cumulative_quantiles: vec![1.0; N_LEVELS],
+            }),
+            stage_now: Some(StageProbabilities::from_weights([1.0; 5])),
+            outlooks: [Outlook { turns: Some([0.1; 3]), stage: None }; 3],
+            cold_start: false,
+            far_from_training: false,
+        },
+        frequency: Frequency::Week,
+        model: Digest::of("model"),
+        features: None,
+        inputs: Digest::of("inputs"),
+    };
+    let mut message = v1::Forecast::from(served);
+    broken(&mut message);
+    assert_eq!(ServedForecast::try_from(message).expect_err("broken").field, field);
+}
+
+#[test]
+fn a_malformed_forecast_names_the_field() {
+    fn units(message: &mut v1::Forecast) -> &mut v1::UnitsForecast {
+        message.units.as_mut().expect("units")
+    }
+    check_forecast(|message| units(message).levels[3] = 0.5, "units.levels");
+    check_forecast(|message| units(message).quantiles[0] = 2.0, "units.quantiles");
+    check_forecast(|message| units(message).means[0] = f32::NAN, "units.means");
+    check_forecast(
+        |message| message.stage_now = Some(v1::StageProbabilities::default()),
+        "stage_now",
+    );
+    check_forecast(|message| message.outlooks.truncate(2), "outlooks");
+    check_forecast(|message| message.outlooks[1].weeks = 5, "outlooks");
+    let doubled = |message: &mut v1::Forecast| {
+        message.outlooks[2].turns = Some(v1::Turns { doubled: 1.5, ..Default::default() });
+    };
+    check_forecast(doubled, "outlooks[2].turns.doubled");
+    check_forecast(|message| message.inputs_digest.clear(), "inputs_digest");
+    check_forecast(|message| message.features_digest.push('a'), "features_digest");
+    assert_eq!(LEVELS.len(), N_LEVELS);
+}
+
+#[test]
+fn a_malformed_request_names_the_field() {
+    let start = |change: fn(&mut v1::StartFeaturesRequest)| {
+        let digest = Digest::of("dataset").to_string();
+        let mut message = v1::StartFeaturesRequest {
+            request_id: "a".to_owned(),
+            config_toml: String::new(),
+            inputs: BTreeMap::from([("dataset".to_owned(), digest)]),
+        };
+        change(&mut message);
+        Start::try_from(message).map_err(|invalid| invalid.field)
+    };
+    let accepted = start(|_| ()).expect("well formed");
+    assert_eq!(accepted.input("dataset"), Ok(Digest::of("dataset")));
+    assert_eq!(accepted.input("model").expect_err("absent").field, "inputs[model]");
+    let refused = |change, field: &str| assert_eq!(start(change), Err(field.to_owned()));
+    refused(|message| message.request_id.clear(), "request_id");
+    refused(|message| message.request_id = "a b".to_owned(), "request_id");
+    refused(|message| message.config_toml = " ".repeat(300_000), "config_toml");
+    refused(
+        |message| {
+            message.inputs.insert("model".to_owned(), "short".to_owned());
+        },
+        "inputs[model]",
+    );
+
+    let item = v1::PlanItem {
+        series: Some(v1::Series { product_id: "a".to_owned(), location_id: String::new() }),
+        review: 1,
+        shortage_cost: 1.0,
+        ..Default::default()
+    };
+    let refused = |items: Vec<v1::PlanItem>, field: &str| {
+        let digest = Digest::of("any").to_string();
+        let (model, features) = (digest.clone(), digest);
+        let request = v1::PlanRequest { model, features, origin_day: None, items };
+        assert_eq!(PlanQuery::try_from(request).expect_err("broken").field, field);
+    };
+    refused(vec![], "items");
+    refused(vec![item.clone(), item.clone()], "items[1]");
+    refused(vec![v1::PlanItem { review: 0, ..item.clone() }], "items[0].review");
+    refused(vec![v1::PlanItem { stock: f64::NAN, ..item.clone() }], "items[0].stock");
+    refused(vec![v1::PlanItem { shortage_cost: 0.0, ..item }], "items[0].shortage_cost");
+}
+
+#[test]
+fn a_run_without_its_outcome_is_malformed() {
+    let run = v1::Run {
+        id: "a".to_owned(),
+        stage: "train".to_owned(),
+        state: v1::RunState::Succeeded.into(),
+        accepted_at: Some(SystemTime::UNIX_EPOCH.into()),
+        ..Default::default()
+    };
+    assert_eq!(Run::try_from(Some(run)).expect_err("no outcome").field, "run.outcome");
+    assert_eq!(Run::try_from(None).expect_err("no run").field, "run");
+}
