@@ -30,10 +30,12 @@ mod files;
 mod folder;
 mod key;
 mod manifest;
+mod produce;
 mod scratch;
 mod store;
 
 pub use error::Error;
 pub use key::Key;
 pub use manifest::{FILES_MAX, File, Manifest};
+pub use produce::{ProduceError, Produced};
 pub use store::{Artifact, Store};

@@ -200,21 +200,20 @@ pub fn explain(
     backgrounds: &[&History],
     cut: Cut,
 ) -> Result<Explanation, Error> {
-    let players = players_of(history);
-    let outputs_of_all = |coalitions: &[Coalition]| {
-        mean_outputs(explained, history, backgrounds, &players, coalitions, cut)
-    };
-    let attributions = if players.len() <= EXACT_PLAYERS_MAX {
-        exact::shapley_values(players.len(), &outputs_of_all(&all_coalitions(players.len()))?)
+    let game = Game { explained, history, backgrounds, players: players_of(history), cut };
+    let n_players = game.players.len();
+    let attributions = if n_players <= EXACT_PLAYERS_MAX {
+        exact::shapley_values(n_players, &game.outputs(&all_coalitions(n_players))?)
     } else {
         let mut rng = ChaCha8Rng::seed_from_u64(config.seed);
-        permutation::shapley_values(players.len(), config.n_pairs, &mut rng, outputs_of_all)?
+        let outputs = |coalitions: &[Coalition]| game.outputs(coalitions);
+        permutation::shapley_values(n_players, config.n_pairs, &mut rng, outputs)?
     };
     let served = explained.outputs(std::slice::from_ref(history), cut.origin)?;
     Ok(Explanation {
         series: history.series.clone(),
         origin: cut.origin,
-        players: players.iter().map(|player| player.name().to_owned()).collect(),
+        players: game.players.iter().map(|player| player.name().to_owned()).collect(),
         outputs: explained.names(),
         attributions,
         served: served.into_iter().next().unwrap_or_default(),
@@ -223,31 +222,40 @@ pub fn explain(
     })
 }
 
-/// Outputs of each coalition, averaged over the backgrounds. Shape `[n_coalitions, n_outputs]`.
-fn mean_outputs(
-    explained: &dyn Explained,
-    history: &History,
-    backgrounds: &[&History],
-    players: &[Player],
-    coalitions: &[Coalition],
+/// The cooperative game of one history: coalitions of players in, outputs of the model out.
+struct Game<'a> {
+    explained: &'a dyn Explained,
+    history: &'a History,
+    backgrounds: &'a [&'a History],
+    players: Vec<Player>,
     cut: Cut,
-) -> Result<Vec<Vec<f64>>, Error> {
-    let histories: Vec<History> = coalitions
-        .iter()
-        .flat_map(|coalition| {
-            let alter =
-                move |background: &&History| altered(history, background, players, coalition, cut);
-            backgrounds.iter().map(alter)
-        })
-        .collect();
-    let outputs = explained.outputs(&histories, cut.origin)?;
-    let n_background = backgrounds.len() as f64;
-    let mean = |rows: &[Vec<f64>]| {
-        (0..rows[0].len())
-            .map(|output| rows.iter().map(|row| row[output]).sum::<f64>() / n_background)
-            .collect()
-    };
-    Ok(outputs.chunks(backgrounds.len()).map(mean).collect())
+}
+
+impl Game<'_> {
+    /// Outputs of each coalition, averaged over the backgrounds. Shape
+    /// `[n_coalitions, n_outputs]`.
+    fn outputs(&self, coalitions: &[Coalition]) -> Result<Vec<Vec<f64>>, Error> {
+        let mut histories = Vec::new();
+        for coalition in coalitions {
+            for background in self.backgrounds {
+                histories.push(altered(
+                    self.history,
+                    background,
+                    &self.players,
+                    coalition,
+                    self.cut,
+                ));
+            }
+        }
+        let outputs = self.explained.outputs(&histories, self.cut.origin)?;
+        let n_background = self.backgrounds.len() as f64;
+        let mean = |rows: &[Vec<f64>]| {
+            (0..rows[0].len())
+                .map(|output| rows.iter().map(|row| row[output]).sum::<f64>() / n_background)
+                .collect()
+        };
+        Ok(outputs.chunks(self.backgrounds.len()).map(mean).collect())
+    }
 }
 
 /// Series with the most units in the 13 weeks up to the origin, with their forecasts.

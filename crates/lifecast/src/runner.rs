@@ -284,10 +284,8 @@ impl Runner {
         let config = pipeline.evaluate.clone();
         let mut reading = vec![("features", features)];
         reading.extend(self.truth.map(|truth| ("truth", truth)));
-        let named: Vec<(String, Digest)> = forecasts
-            .iter()
-            .map(|(name, digest)| (format!("forecasts/{name}"), *digest))
-            .collect();
+        let named: Vec<(String, Digest)> =
+            forecasts.iter().map(|(name, digest)| (format!("forecasts/{name}"), *digest)).collect();
         reading.extend(named.iter().map(|(name, digest)| (name.as_str(), *digest)));
         let job = Job::new("evaluate", &config).reading(&reading);
         let names: Vec<String> = forecasts.iter().map(|(name, _)| name.clone()).collect();

@@ -16,7 +16,8 @@ impl Bar {
     /// Starts the bar of a stage.
     pub(crate) fn new(stage: &str, is_quiet: bool) -> Self {
         let bar = if is_quiet { ProgressBar::hidden() } else { ProgressBar::new(0) };
-        let style = "{prefix:>10} {msg:<24} {wide_bar:.cyan/dim} {pos}/{len} {elapsed} (left {eta})";
+        let style =
+            "{prefix:>10} {msg:<24} {wide_bar:.cyan/dim} {pos}/{len} {elapsed} (left {eta})";
         if let Ok(style) = ProgressStyle::with_template(style) {
             bar.set_style(style);
         }
