@@ -19,9 +19,11 @@ mod digest;
 mod forecast;
 mod progress;
 mod score;
+pub mod season;
 mod series;
 mod split;
 mod stage;
+pub mod trapezoid;
 mod turn;
 
 pub use attribution::Attribution;
