@@ -1,1 +1,44 @@
 //! The network and all between it and the served answer.
+//!
+//! | file | what |
+//! |---|---|
+//! | `architecture` | kinds, sizes and shapes of networks |
+//! | `batch` | windows as tensors |
+//! | `transformer`, `dense`, `network` | the backbones and what they have in common |
+//! | `weights` | parameters as one flat vector, ordered by module path |
+//! | `noise` | dropout masks from our own generator |
+//! | `heads` | raw outputs of a network as quantiles, means and probabilities |
+//! | `calibration`, `dependence` | what is fitted on validation rows: temperatures, and how steps hang together |
+//! | `forecast` | the one way from a window to an answer |
+//! | `files` | a model as a directory |
+//! | `workers` | work on several threads with the same bits as on one |
+
+mod architecture;
+mod batch;
+mod calibration;
+mod dense;
+mod dependence;
+mod files;
+mod forecast;
+mod heads;
+mod network;
+mod noise;
+mod transformer;
+mod weights;
+mod workers;
+
+pub use architecture::{Architecture, Dimensions, Kind, Size};
+pub use batch::Batch;
+pub use calibration::{Calibration, temperature};
+pub use dense::{DENSE_INPUTS, DenseScaling};
+pub use dependence::{Dependence, N_PATHS, probability_of, quantile_of};
+pub use files::{Description, Error, FORMAT, Training, weights_from_bytes, weights_to_bytes};
+pub use forecast::{Model, forecast, paths};
+pub use heads::{
+    N_STAGE_LOGITS, N_TURN_CLASSES, N_TURN_LOGITS, N_UNIT_OUTPUTS, Outputs, Row, mean, quantiles,
+    softmax, softplus, stage_logits, turn_probabilities,
+};
+pub use network::Network;
+pub use noise::Noise;
+pub use weights::{Layout, initial_weights};
+pub use workers::Workers;

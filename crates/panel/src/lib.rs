@@ -4,6 +4,7 @@
 //! requests and an explainer's altered inputs alike. It sees nothing that became known after the
 //! origin. [`Cutter::targets`] is the only function that looks further.
 
+mod binning;
 mod category;
 mod cutter;
 mod fitted;
@@ -13,6 +14,7 @@ mod statics;
 mod targets;
 mod window;
 
+pub use binning::{Calendar, DatedRows, Given, Offered, Sold, SoldKind, Stocked, Watched, bin};
 pub use category::{CategoryUnits, category_units};
 pub use cutter::Cutter;
 pub use fitted::Fitted;

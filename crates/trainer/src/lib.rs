@@ -1,1 +1,28 @@
 //! Trains models and publishes them.
+//!
+//! | file | what |
+//! |---|---|
+//! | `config` | what is trained, and how |
+//! | `rows` | windows and targets of training and validation, masked by the split |
+//! | `losses` | losses of raw outputs, and their gradients in closed form |
+//! | `optimiser` | AdamW on flat vectors, schedule, clipping, averaged weights |
+//! | `training` | the loop |
+//! | `validation` | the combined validation loss; calibration and dependence afterwards |
+//! | `checkpoint` | all that a training is, on disk, exactly |
+//! | `scatter` | true against predicted units of the dense baseline |
+
+mod checkpoint;
+mod config;
+mod losses;
+mod optimiser;
+mod rows;
+mod scatter;
+mod stage;
+mod training;
+mod validation;
+
+pub use config::{Config, LossWeights};
+pub use rows::{Row, Rows, Source, Target};
+pub use scatter::{Scatter, ScatterPoint};
+pub use stage::{Error, Inputs, Summary, run};
+pub use training::{Outcome, train};

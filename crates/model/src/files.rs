@@ -1,0 +1,290 @@
+//! A model as a directory: `model.json` says what it is, `model.safetensors` holds the weights
+//! under their module paths, `fitted.json` the state that its inputs are computed from.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use lifecycle::{Digest, ErrorKind, Frequency, LEVELS};
+use panel::Fitted;
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use serde::{Deserialize, Serialize};
+
+use crate::architecture::{Architecture, Dimensions, Kind, Size};
+use crate::calibration::Calibration;
+use crate::dense::DenseScaling;
+use crate::forecast::Model;
+use crate::network::Network;
+use crate::weights::Layout;
+
+/// The version of the files that this code reads and writes; raised with every change of meaning.
+pub const FORMAT: u32 = 1;
+
+/// A model could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file cannot be read or written.
+    #[error("{path}: cannot be read or written")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A file is not what it should be.
+    #[error("{path}: {reason}; the model is damaged, fetch or train it again")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The model was made by another version of this program.
+    #[error(
+        "{path}: made by another version: field `{field}` is {found}, this version needs {expected}; train the model again"
+    )]
+    OtherVersion {
+        /// The file.
+        path: PathBuf,
+        /// The field of `model.json`.
+        field: &'static str,
+        /// Its value.
+        found: String,
+        /// What this version writes there.
+        expected: String,
+    },
+}
+
+impl Error {
+    /// Who has to act: a model that cannot be used is bad data.
+    pub fn kind(&self) -> ErrorKind {
+        ErrorKind::Data
+    }
+}
+
+/// `model.json`: what the weights are, and all that is fitted beside them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Description {
+    /// [`FORMAT`] of the program that wrote it.
+    pub format: u32,
+    /// Which network.
+    pub kind: Kind,
+    /// How large, of a Transformer.
+    pub size: Size,
+    /// Length of a period of the data that it was trained on.
+    pub frequency: Frequency,
+    /// Shapes of its windows.
+    pub dimensions: Dimensions,
+    /// Names of the inputs of a period of context.
+    pub context_inputs: Vec<String>,
+    /// Names of the static inputs.
+    pub static_inputs: Vec<String>,
+    /// Names of the inputs of a period of the horizon.
+    pub horizon_inputs: Vec<String>,
+    /// Quantile levels.
+    pub levels: Vec<f64>,
+    /// What was fitted on validation rows.
+    pub calibration: Calibration,
+    /// Correlations of normal scores over steps, row-major, shape `[horizon, horizon]`; empty of
+    /// the dense network.
+    pub correlations: Vec<f32>,
+    /// Means and deviations of the dense network.
+    pub dense: Option<DenseScaling>,
+    /// Number of weights.
+    pub n_parameters: usize,
+    /// Digest of `model.safetensors`.
+    pub weights: Digest,
+    /// How it was trained.
+    pub training: Training,
+}
+
+/// What is worth knowing of a training afterwards.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Training {
+    /// Seed of weights, order and dropout.
+    pub seed: u64,
+    /// Rows trained on.
+    pub n_rows: usize,
+    /// Rows with a turn; without any, turns are not answered.
+    pub n_turn_rows: usize,
+    /// Rows with a stage label; without any, stages are not answered.
+    pub n_stage_rows: usize,
+    /// Steps of the optimiser.
+    pub n_steps: u64,
+    /// The step whose weights were kept.
+    pub best_step: u64,
+    /// Combined validation loss of those weights.
+    pub validation: f64,
+}
+
+impl Description {
+    /// What this version of the program would write for these shapes; the rest is to be filled in.
+    pub fn new(kind: Kind, size: Size, frequency: Frequency, dimensions: Dimensions) -> Self {
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        Self {
+            format: FORMAT,
+            kind,
+            size,
+            frequency,
+            dimensions,
+            context_inputs: names(panel::CONTEXT_INPUTS),
+            static_inputs: names(panel::STATIC_INPUTS),
+            horizon_inputs: names(panel::HORIZON_INPUTS),
+            levels: LEVELS.to_vec(),
+            calibration: Calibration::default(),
+            correlations: Vec::new(),
+            dense: None,
+            n_parameters: 0,
+            weights: Digest::of([]),
+            training: Training::default(),
+        }
+    }
+
+    /// The network that this describes, of zeros.
+    pub fn network(&self) -> Option<Network> {
+        match self.kind {
+            Kind::Transformer => {
+                Some(Network::transformer(Architecture::new(self.size, self.dimensions)))
+            }
+            Kind::Dense => self.dense.map(|scaling| Network::dense(scaling, self.answer_horizon())),
+        }
+    }
+
+    /// Periods answered: the dense network's means reach at least 26 weeks.
+    pub fn answer_horizon(&self) -> usize {
+        match self.kind {
+            Kind::Transformer => self.dimensions.horizon,
+            Kind::Dense => self.dimensions.horizon.max(self.frequency.periods_of_weeks(26)),
+        }
+    }
+
+    fn check(&self, path: &Path) -> Result<(), Error> {
+        let current = Self::new(self.kind, self.size, self.frequency, self.dimensions);
+        let differs = |field, found: &dyn std::fmt::Debug, expected: &dyn std::fmt::Debug| {
+            let (found, expected) = (format!("{found:?}"), format!("{expected:?}"));
+            let path = path.to_owned();
+            if found == expected {
+                Ok(())
+            } else {
+                Err(Error::OtherVersion { path, field, found, expected })
+            }
+        };
+        differs("context_inputs", &self.context_inputs, &current.context_inputs)?;
+        differs("static_inputs", &self.static_inputs, &current.static_inputs)?;
+        differs("horizon_inputs", &self.horizon_inputs, &current.horizon_inputs)?;
+        differs("levels", &self.levels, &current.levels)?;
+        let Dimensions { n_context_inputs, n_static_inputs, n_horizon_inputs, .. } =
+            self.dimensions;
+        differs(
+            "dimensions",
+            &[n_context_inputs, n_static_inputs, n_horizon_inputs],
+            &[panel::CONTEXT_INPUTS.len(), panel::STATIC_INPUTS.len(), panel::HORIZON_INPUTS.len()],
+        )
+    }
+}
+
+impl Model {
+    /// Reads a model's directory and checks that this version can answer by it.
+    pub fn load(directory: &Path) -> Result<Self, Error> {
+        let path = directory.join("model.json");
+        let damaged = |path: &Path, reason: String| Error::Damaged { path: path.into(), reason };
+        let not_json = |path: &Path, error: serde_json::Error| damaged(path, error.to_string());
+        let value: serde_json::Value =
+            serde_json::from_slice(&bytes(&path)?).map_err(|error| not_json(&path, error))?;
+        let format = value.get("format").cloned().unwrap_or_default();
+        if format != FORMAT {
+            let (found, expected) = (format.to_string(), FORMAT.to_string());
+            return Err(Error::OtherVersion { path, field: "format", found, expected });
+        }
+        let description: Description =
+            serde_json::from_value(value).map_err(|error| not_json(&path, error))?;
+        description.check(&path)?;
+        let network = description
+            .network()
+            .ok_or_else(|| damaged(&path, "field `dense` is missing".to_owned()))?;
+        let n_cells = description.dimensions.horizon.pow(2);
+        if description.kind == Kind::Transformer && description.correlations.len() != n_cells {
+            return Err(damaged(&path, format!("`correlations` needs {n_cells} values")));
+        }
+
+        let path = directory.join("model.safetensors");
+        let stored = bytes(&path)?;
+        if Digest::of(&stored) != description.weights {
+            let reason = "its digest is not the one in model.json".to_owned();
+            return Err(damaged(&path, reason));
+        }
+        let layout = network.layout();
+        let weights =
+            weights_from_bytes(&layout, &stored).map_err(|reason| damaged(&path, reason))?;
+
+        let path = directory.join("fitted.json");
+        let fitted: Fitted =
+            serde_json::from_slice(&bytes(&path)?).map_err(|error| not_json(&path, error))?;
+        Ok(Self::new(description, &network, weights, fitted))
+    }
+
+    /// Writes the model into a directory; the same model gives the same bytes.
+    pub fn save(&self, directory: &Path) -> Result<(), Error> {
+        let weights = weights_to_bytes(&self.network().layout(), self.weights());
+        let description = Description {
+            weights: Digest::of(&weights),
+            n_parameters: self.weights().len(),
+            ..self.description().clone()
+        };
+        write(&directory.join("model.safetensors"), &weights)?;
+        write(&directory.join("fitted.json"), &json(self.fitted()))?;
+        write(&directory.join("model.json"), &json(&description))
+    }
+}
+
+fn bytes(path: &Path) -> Result<Vec<u8>, Error> {
+    fs::read(path).map_err(|source| Error::File { path: path.to_owned(), source })
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    fs::write(path, bytes).map_err(|source| Error::File { path: path.to_owned(), source })
+}
+
+fn json(value: &impl Serialize) -> Vec<u8> {
+    let mut text = serde_json::to_vec_pretty(value).expect("plain structs become JSON");
+    text.push(b'\n');
+    text
+}
+
+/// Weights as safetensors without metadata (Burn's own store writes it in random order).
+pub fn weights_to_bytes(layout: &Layout, weights: &[f32]) -> Vec<u8> {
+    let little: Vec<u8> = weights.iter().flat_map(|weight| weight.to_le_bytes()).collect();
+    let views: BTreeMap<&str, TensorView<'_>> = layout
+        .places()
+        .map(|(path, shape, range)| {
+            let bytes = &little[range.start * 4..range.end * 4];
+            let view = TensorView::new(Dtype::F32, shape.to_vec(), bytes);
+            (path, view.expect("the layout's shape has as many values"))
+        })
+        .collect();
+    safetensors::serialize(views, None).expect("names are unique and shapes fit")
+}
+
+/// Weights from safetensors; every parameter must be there, with its shape and finite.
+pub fn weights_from_bytes(layout: &Layout, stored: &[u8]) -> Result<Vec<f32>, String> {
+    let tensors = SafeTensors::deserialize(stored).map_err(|error| error.to_string())?;
+    if tensors.len() != layout.parameters.len() {
+        return Err(format!("{} tensors, not {}", tensors.len(), layout.parameters.len()));
+    }
+    let mut weights = Vec::with_capacity(layout.n_values());
+    for (path, shape, _) in layout.places() {
+        let view = tensors.tensor(path).map_err(|_| format!("tensor `{path}` is missing"))?;
+        if view.shape() != shape || view.dtype() != Dtype::F32 {
+            let (found, dtype) = (view.shape(), view.dtype());
+            return Err(format!("tensor `{path}` is {dtype:?} {found:?}, not F32 {shape:?}"));
+        }
+        let values = view.data().as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes));
+        weights.extend(values);
+        if weights.iter().rev().take(shape.iter().product()).any(|weight| !weight.is_finite()) {
+            return Err(format!("tensor `{path}` is not finite"));
+        }
+    }
+    Ok(weights)
+}

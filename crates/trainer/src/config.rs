@@ -1,0 +1,159 @@
+//! What is trained, and how: the `[[model]]` entry of a pipeline.
+
+use lifecycle::Invalid;
+use model::{Kind, Size};
+use serde::{Deserialize, Serialize};
+
+/// How a model is trained. Time limits are none of it: the same configuration gives the same model
+/// on a slow machine.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Which network.
+    pub kind: Kind,
+    /// How large, of a Transformer.
+    pub size: Size,
+    /// Seed of starting weights, order of rows and dropout.
+    pub seed: u64,
+    /// Most steps of the optimiser.
+    pub steps_max: u64,
+    /// Rows of one step.
+    pub batch: usize,
+    /// Rows of one forward pass; part of the meaning, since gradients add up in its order.
+    pub micro_batch: usize,
+    /// Highest learning rate.
+    pub learning_rate: f64,
+    /// Share of the steps in which the learning rate rises.
+    pub warmup: f64,
+    /// Pull of matrices towards zero, in multiples of the learning rate (decoupled).
+    pub weight_decay: f64,
+    /// Share of hidden units dropped; of inputs half as many.
+    pub dropout: f64,
+    /// Memory of the averaged weights, which are the ones validated and kept.
+    pub average: f64,
+    /// Longest gradient; longer ones are scaled down.
+    pub gradient_norm_max: f64,
+    /// Steps between validations.
+    pub validate_every: u64,
+    /// Validations without an improvement before training stops.
+    pub patience: u64,
+    /// Most training rows; more are thinned evenly over origins, from a seeded start by series.
+    pub rows_max: usize,
+    /// Most validation rows.
+    pub validation_rows_max: usize,
+    /// A row's units weigh as its scale to this power: 1 is WQL itself, where a few large series
+    /// count alone; 0 counts series.
+    pub scale_power: f64,
+    /// Weights of the parts of the loss.
+    pub losses: LossWeights,
+    /// Steps between checkpoints.
+    pub checkpoint_every: u64,
+}
+
+/// Weights of the parts of the loss.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LossWeights {
+    /// Pinball losses of the quantiles.
+    pub quantiles: f32,
+    /// Huber loss of the mean.
+    pub mean: f32,
+    /// Cross-entropy of turns, by horizon.
+    pub turns: f32,
+    /// Cross-entropy of stages, now and by horizon.
+    pub stages: f32,
+}
+
+impl Default for LossWeights {
+    fn default() -> Self {
+        Self { quantiles: 4.0, mean: 0.2, turns: 1.0, stages: 0.5 }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            kind: Kind::Transformer,
+            size: Size::Small,
+            seed: 1,
+            steps_max: 3000,
+            batch: 128,
+            micro_batch: 64,
+            learning_rate: 2e-3,
+            warmup: 0.05,
+            weight_decay: 0.02,
+            dropout: 0.1,
+            average: 0.998,
+            gradient_norm_max: 1.0,
+            validate_every: 200,
+            patience: 5,
+            rows_max: 60_000,
+            validation_rows_max: 6_000,
+            scale_power: 0.5,
+            losses: LossWeights::default(),
+            checkpoint_every: 500,
+        }
+    }
+}
+
+impl Config {
+    /// Checks every number.
+    pub fn validate(&self) -> Result<(), Invalid> {
+        let counts = [
+            ("steps_max", self.steps_max, 10_000_000),
+            ("batch", self.batch as u64, 1 << 16),
+            ("micro_batch", self.micro_batch as u64, 4096),
+            ("validate_every", self.validate_every, 10_000_000),
+            ("patience", self.patience, 1_000_000),
+            ("rows_max", self.rows_max as u64, 100_000_000),
+            ("validation_rows_max", self.validation_rows_max as u64, 100_000_000),
+            ("checkpoint_every", self.checkpoint_every, 10_000_000),
+        ];
+        for (field, value, most) in counts {
+            if !(1..=most).contains(&value) {
+                return Err(Invalid::new(field, format!("{value} must be 1 to {most}")));
+            }
+        }
+        let losses = self.losses;
+        let numbers = [
+            ("learning_rate", self.learning_rate, 1e-7, 1.0),
+            ("warmup", self.warmup, 0.0, 1.0),
+            ("weight_decay", self.weight_decay, 0.0, 10.0),
+            ("dropout", self.dropout, 0.0, 0.9),
+            ("average", self.average, 0.0, 0.999_999),
+            ("gradient_norm_max", self.gradient_norm_max, 1e-6, 1e6),
+            ("scale_power", self.scale_power, 0.0, 1.0),
+            ("losses.quantiles", f64::from(losses.quantiles), 0.0, 1e3),
+            ("losses.mean", f64::from(losses.mean), 0.0, 1e3),
+            ("losses.turns", f64::from(losses.turns), 0.0, 1e3),
+            ("losses.stages", f64::from(losses.stages), 0.0, 1e3),
+        ];
+        for (field, value, least, most) in numbers {
+            if !(least..=most).contains(&value) {
+                return Err(Invalid::new(field, format!("{value} must be {least} to {most}")));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_keys_and_wild_numbers_are_refused_by_name() {
+        let unknown = toml::from_str::<Config>("learing_rate = 0.1").expect_err("no such key");
+        assert!(unknown.to_string().contains("learing_rate"));
+        for (text, field) in [
+            ("batch = 0", "batch"),
+            ("dropout = 0.95", "dropout"),
+            ("learning_rate = nan", "learning_rate"),
+            ("[losses]\nturns = -1.0", "losses.turns"),
+        ] {
+            let config: Config = toml::from_str(text).expect("reads");
+            assert_eq!(config.validate().expect_err(text).field, field);
+        }
+        Config::default().validate().expect("the default is valid");
+    }
+}

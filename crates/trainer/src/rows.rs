@@ -1,0 +1,245 @@
+//! Training and validation rows: windows with targets, each target masked by the split for itself.
+//!
+//! A row is (series, origin). Its units at step h need the period origin + h, its turn at 26 weeks
+//! needs origin + 26 weeks: each target is training, validation or nothing by its own last period,
+//! so one window may serve both parts with different targets. Unseen products are in no row.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use lifecycle::{Digest, Part, Period, ProductId, Progress, Series, Split};
+use panel::{CategoryUnits, Cutter, Fitted, History, PanelMeta, Window};
+use rayon::prelude::*;
+use tables::Label;
+
+use crate::config::Config;
+
+/// Series whose windows are cut at a time.
+const CHUNK: usize = 256;
+
+/// The data that rows are made of.
+#[derive(Debug, Clone, Copy)]
+pub struct Source<'a> {
+    /// Of the panel.
+    pub meta: &'a PanelMeta,
+    /// All series, sorted.
+    pub histories: &'a [History],
+    /// Units by category.
+    pub categories: &'a BTreeMap<String, CategoryUnits>,
+    /// State fitted on the training part.
+    pub fitted: &'a Fitted,
+    /// Where the panel is cut.
+    pub split: &'a Split,
+    /// Products that are in no row.
+    pub unseen: &'a BTreeSet<ProductId>,
+    /// Stage labels from data up to the cut.
+    pub labels: &'a BTreeMap<ProductId, Label>,
+}
+
+/// What came after one origin, as far as one part of the split may know it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Target {
+    /// Units by step over the window's scale; NaN where masked. Shape `[horizon]`.
+    pub units: Vec<f32>,
+    /// Weight of the units: 1 on average over training rows.
+    pub weight: f32,
+    /// Class of [`model::N_TURN_CLASSES`] at each horizon.
+    pub turns: [Option<u8>; 3],
+    /// Stage probabilities and their weight: now, and at each horizon.
+    pub stages: [Option<([f32; 5], f32)>; 4],
+}
+
+/// One window and what came after it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Row {
+    /// What the model sees.
+    pub window: Window,
+    /// What it learns from.
+    pub train: Option<Target>,
+    /// What it is judged by.
+    pub validation: Option<Target>,
+    /// Units of all steps up to the cut, training's and validation's alike, of
+    /// validation rows; else empty. Dependence over steps is fitted on them.
+    pub known: Vec<f32>,
+}
+
+/// All rows, sorted by (series, origin).
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Rows {
+    /// The rows.
+    pub rows: Vec<Row>,
+}
+
+impl Target {
+    fn is_empty(&self) -> bool {
+        self.units.iter().all(|units| units.is_nan())
+            && self.turns.iter().all(Option::is_none)
+            && self.stages.iter().all(Option::is_none)
+    }
+}
+
+impl Rows {
+    /// Cuts the rows of all seen products; the same rows in the same order on any number of
+    /// threads.
+    pub fn cut(source: Source<'_>, config: &Config, progress: &dyn Progress) -> Self {
+        let seen: Vec<&History> = source
+            .histories
+            .iter()
+            .filter(|history| !source.unseen.contains(&history.series.product))
+            .collect();
+        let n_in = |part| seen.iter().map(|h| origins(source, h, part).len()).sum::<usize>();
+        let train_stride = n_in(Part::Train).div_ceil(config.rows_max).max(1);
+        let validation_stride = n_in(Part::Validation).div_ceil(config.validation_rows_max).max(1);
+        let cutter = Cutter::new(source.meta, source.categories, source.fitted);
+        let mut rows = Vec::new();
+        for (done, histories) in seen.chunks(CHUNK).enumerate() {
+            progress.report("cut windows", (done * CHUNK) as u64, seen.len() as u64);
+            let cut: Vec<Vec<Row>> = histories
+                .par_iter()
+                .map(|history| {
+                    let thin = |part, stride| {
+                        let phase = phase(&history.series, config.seed, stride);
+                        let all = origins(source, history, part);
+                        all.into_iter().skip(phase).step_by(stride).collect::<BTreeSet<Period>>()
+                    };
+                    let train = thin(Part::Train, train_stride);
+                    let validation = thin(Part::Validation, validation_stride);
+                    rows_of(source, &cutter, history, &train, &validation)
+                })
+                .collect();
+            rows.extend(cut.into_iter().flatten());
+        }
+        let mut rows = Self { rows };
+        rows.weigh(config.scale_power);
+        rows
+    }
+
+    /// Weights of units: the scale to a power, 1 on average over training rows.
+    fn weigh(&mut self, power: f64) {
+        let weight = |row: &Row| f64::from(row.window.scale).powf(power);
+        let weights: Vec<f64> =
+            self.rows.iter().filter(|row| row.train.is_some()).map(weight).collect();
+        let mean = (weights.iter().sum::<f64>() / weights.len().max(1) as f64).max(1e-12);
+        for row in &mut self.rows {
+            let weight = (weight(row) / mean) as f32;
+            for target in [&mut row.train, &mut row.validation].into_iter().flatten() {
+                target.weight = weight;
+            }
+        }
+    }
+
+    /// Positions of the rows that are learnt from.
+    pub fn training(&self) -> Vec<usize> {
+        (0..self.rows.len()).filter(|row| self.rows[*row].train.is_some()).collect()
+    }
+
+    /// Positions of the rows that are judged by.
+    pub fn validation(&self) -> Vec<usize> {
+        (0..self.rows.len()).filter(|row| self.rows[*row].validation.is_some()).collect()
+    }
+
+    /// Names the rows: a checkpoint made on others does not fit.
+    pub fn digest(&self) -> Digest {
+        let mut hasher = lifecycle::Hasher::default();
+        let mut floats = |values: &[f32]| {
+            values.iter().for_each(|value| hasher.update(value.to_bits().to_le_bytes()));
+        };
+        for Row { window, train, validation, known } in &self.rows {
+            floats(known);
+            floats(&[window.origin.0 as f32, window.scale]);
+            floats(&window.statics);
+            for target in [train, validation].into_iter().flatten() {
+                floats(&target.units);
+            }
+        }
+        hasher.finish()
+    }
+}
+
+/// The origins at which any target of a series is in this part, ascending. An origin needs 13 weeks
+/// of the panel before it: earlier, every series looks newly launched.
+fn origins(source: Source<'_>, history: &History, part: Part) -> Vec<Period> {
+    let Source { meta, split, .. } = source;
+    let warm = split.origin_after(split.frequency.periods_of_weeks(lifecycle::SHARE_WEEKS));
+    let [_, _, farthest] = meta.outlooks();
+    let farthest = farthest.max(meta.settings.horizon);
+    let first = warm.max(history.start);
+    let last = split.last_training_period();
+    let in_part = |origin: &Period| (0..=farthest).any(|h| split.part(*origin, h) == Some(part));
+    (first.0..=last.0).map(Period).filter(in_part).collect()
+}
+
+/// Where thinning starts in a series: spread evenly over series, the same in every run.
+fn phase(series: &Series, seed: u64, stride: usize) -> usize {
+    let digest = Digest::of(format!("{seed}/{series}"));
+    let [a, b, c, d, ..] = *digest.as_bytes();
+    u32::from_le_bytes([a, b, c, d]) as usize % stride
+}
+
+fn rows_of(
+    source: Source<'_>,
+    cutter: &Cutter<'_>,
+    history: &History,
+    train: &BTreeSet<Period>,
+    validation: &BTreeSet<Period>,
+) -> Vec<Row> {
+    let origins: Vec<Period> = train.union(validation).copied().collect();
+    let windows = cutter.windows(history, &origins);
+    let rows = windows.into_iter().map(|window| {
+        let all = cutter.targets(history, window.origin);
+        let target = |part, wanted: &BTreeSet<Period>| {
+            let target = target(source, &window, &all, part);
+            (wanted.contains(&window.origin) && !target.is_empty()).then_some(target)
+        };
+        let train = target(Part::Train, train);
+        let validation = target(Part::Validation, validation);
+        let known = if validation.is_some() {
+            let last = source.split.last_training_period();
+            let is_known = |step: usize| window.origin.plus(step as i32 + 1) <= last;
+            let steps = all.units.iter().enumerate();
+            steps.map(|(step, units)| if is_known(step) { *units } else { f32::NAN }).collect()
+        } else {
+            Vec::new()
+        };
+        Row { train, validation, known, window }
+    });
+    rows.filter(|row| row.train.is_some() || row.validation.is_some()).collect()
+}
+
+fn target(source: Source<'_>, window: &Window, all: &panel::Targets, part: Part) -> Target {
+    let is_in = |h: usize| source.split.part(window.origin, h) == Some(part);
+    let units = all
+        .units
+        .iter()
+        .enumerate()
+        .map(|(step, units)| if is_in(step + 1) { units / window.scale } else { f32::NAN });
+    let outlooks = source.meta.outlooks();
+    let turns = std::array::from_fn(|index| {
+        all.turns[index].filter(|_| is_in(outlooks[index])).map(turn_class)
+    });
+    let label = source.labels.get(&window.series.product);
+    let stages = std::array::from_fn(|index| {
+        let h = if index == 0 { 0 } else { outlooks[index - 1] };
+        let (stages, weight) = label?.at(window.origin.plus(h as i32)).filter(|_| is_in(h))?;
+        let mut stages: [f32; 5] = stages.into();
+        if index == 0 {
+            // The stage now has four classes: a life that is over has none.
+            let alive: f32 = stages[..4].iter().sum();
+            if alive < 0.5 {
+                return None;
+            }
+            stages = [stages[0], stages[1], stages[2], stages[3], 0.0].map(|p| p / alive);
+        }
+        Some((stages, weight))
+    });
+    Target { units: units.collect(), weight: 1.0, turns, stages }
+}
+
+/// Silent, halved but not silent, neither, doubled.
+fn turn_class([halved, doubled, silent]: [bool; 3]) -> u8 {
+    match (silent, halved, doubled) {
+        (true, _, _) => 0,
+        (_, true, _) => 1,
+        (_, _, false) => 2,
+        (_, _, true) => 3,
+    }
+}

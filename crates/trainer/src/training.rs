@@ -1,0 +1,467 @@
+//! The loop: rows in seeded order, gradients of micro-batches on several workers, one step of the
+//! optimiser, now and then a validation and a checkpoint.
+//!
+//! Everything random follows from (seed, epoch) or (seed, step, micro-batch), so where the data
+//! stands and what is drawn next are known from the step alone.
+
+use std::path::Path;
+
+use lifecycle::{Digest, N_LEVELS, Progress};
+use model::{
+    DenseScaling, Kind, Layout, N_STAGE_LOGITS, N_TURN_CLASSES, N_TURN_LOGITS, N_UNIT_OUTPUTS,
+    Network, Noise, Workers, initial_weights,
+};
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+
+use crate::checkpoint;
+use crate::config::Config;
+use crate::losses::{Losses, dense_gradients, gradients};
+use crate::optimiser::{Optimiser, learning_rate};
+use crate::rows::{Row, Rows, Target};
+use crate::validation::{Validation, validate};
+
+/// What a training ends with.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outcome {
+    /// The weights with the lowest combined validation loss.
+    pub weights: Vec<f32>,
+    /// The step that they are of.
+    pub best_step: u64,
+    /// Their combined validation loss.
+    pub validation: f64,
+    /// Steps done.
+    pub n_steps: u64,
+    /// `training.jsonl`, one line a validation.
+    pub lines: Vec<String>,
+}
+
+/// Why a training did not end.
+#[derive(Debug, thiserror::Error)]
+pub enum Stopped {
+    /// Somebody asked for it; a checkpoint was written if a place for one is known.
+    #[error("training was cancelled at step {step}")]
+    Cancelled {
+        /// Steps done.
+        step: u64,
+    },
+    /// The checkpoint cannot be read or written.
+    #[error("the checkpoint cannot be used")]
+    Checkpoint(#[source] checkpoint::Error),
+}
+
+/// All that changes from step to step.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct State {
+    pub(crate) optimiser: Optimiser,
+    pub(crate) best: Best,
+    /// Validations since the best.
+    pub(crate) n_stale: u64,
+    pub(crate) window: Window,
+    pub(crate) lines: Vec<Line>,
+    pub(crate) cursor: Cursor,
+}
+
+/// The weights to keep, so far.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Best {
+    pub(crate) step: u64,
+    pub(crate) combined: f64,
+    pub(crate) weights: Vec<f32>,
+}
+
+/// Training losses since the last validation.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub(crate) struct Window {
+    n_steps: u64,
+    quantiles: f64,
+    mean: f64,
+    turns: f64,
+    stages: f64,
+}
+
+/// Where the data stands: the next batch begins at `position` of the epoch's order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Cursor {
+    pub(crate) seed: u64,
+    pub(crate) epoch: u64,
+    pub(crate) position: usize,
+}
+
+/// The order of one epoch's rows, kept from step to step.
+#[derive(Debug, Default)]
+struct Order {
+    epoch: Option<u64>,
+    rows: Vec<u32>,
+}
+
+/// A line of `training.jsonl`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Line {
+    step: u64,
+    epoch: u64,
+    learning_rate: f64,
+    quantiles: f64,
+    mean: f64,
+    turns: f64,
+    stages: f64,
+    validation: Validation,
+}
+
+/// What does not change from step to step.
+struct Loop<'a> {
+    network: &'a Network,
+    rows: &'a [Row],
+    training: Vec<usize>,
+    validation: Vec<&'a Row>,
+    config: &'a Config,
+    layout: Layout,
+    decayed: Vec<bool>,
+    workers: Workers,
+}
+
+/// Trains a network of zeros on rows. With a directory for checkpoints it goes on from the one it
+/// finds there, to the same bits as if it had never stopped.
+pub fn train(
+    network: &Network,
+    rows: &Rows,
+    config: &Config,
+    checkpoints: Option<&Path>,
+    progress: &dyn Progress,
+) -> Result<Outcome, Stopped> {
+    let layout = network.layout();
+    let (training, validation) = (rows.training(), rows.validation());
+    let training_loop = Loop {
+        network,
+        rows: &rows.rows,
+        training,
+        validation: validation.into_iter().map(|row| &rows.rows[row]).collect(),
+        config,
+        decayed: layout.decayed(),
+        layout,
+        workers: Workers::default(),
+    };
+    let key = training_key(rows, config, &training_loop.layout);
+    let found = match checkpoints {
+        Some(directory) => checkpoint::load(directory, key, &training_loop.layout),
+        None => Ok(None),
+    };
+    let mut state = match found.map_err(Stopped::Checkpoint)? {
+        Some(state) => state,
+        None => training_loop.start(),
+    };
+    let save = |state: &State| match checkpoints {
+        Some(directory) => checkpoint::save(directory, key, &training_loop.layout, state)
+            .map_err(Stopped::Checkpoint),
+        None => Ok(()),
+    };
+    let mut saved_at = state.optimiser.step;
+    let mut order = Order::default();
+    while !training_loop.is_over(&state) {
+        if progress.is_cancelled() {
+            if saved_at != state.optimiser.step {
+                save(&state)?;
+            }
+            return Err(Stopped::Cancelled { step: state.optimiser.step });
+        }
+        training_loop.step(&mut state, &mut order);
+        let step = state.optimiser.step;
+        progress.report("train", step, config.steps_max);
+        if step.is_multiple_of(config.validate_every) || step == config.steps_max {
+            training_loop.judge(&mut state);
+        }
+        if step.is_multiple_of(config.checkpoint_every) {
+            save(&state)?;
+            saved_at = step;
+        }
+    }
+    let lines = state.lines.iter().filter_map(|line| serde_json::to_string(line).ok());
+    Ok(Outcome {
+        lines: lines.collect(),
+        weights: state.best.weights,
+        best_step: state.best.step,
+        validation: state.best.combined,
+        n_steps: state.optimiser.step,
+    })
+}
+
+/// Names what a checkpoint belongs to.
+fn training_key(rows: &Rows, config: &Config, layout: &Layout) -> Digest {
+    let config = serde_json::to_string(config).unwrap_or_default();
+    Digest::of(format!("{config}\n{}\n{layout:?}", rows.digest()))
+}
+
+impl Loop<'_> {
+    fn start(&self) -> State {
+        let mut weights = initial_weights(&self.layout, self.config.seed);
+        let targets = self.training.iter().filter_map(|row| self.rows[*row].train.as_ref());
+        if self.network.kind() == Kind::Transformer {
+            start_at_base_rates(&self.layout, &mut weights, targets);
+        }
+        let best = Best { step: 0, combined: f64::INFINITY, weights: weights.clone() };
+        State {
+            optimiser: Optimiser::new(weights),
+            best,
+            n_stale: 0,
+            window: Window::default(),
+            lines: Vec::new(),
+            cursor: Cursor { seed: self.config.seed, epoch: 0, position: 0 },
+        }
+    }
+
+    fn is_over(&self, state: &State) -> bool {
+        self.training.is_empty()
+            || state.optimiser.step >= self.config.steps_max
+            || state.n_stale >= self.config.patience
+    }
+
+    /// The rows of the next batch; moves the cursor on.
+    fn next_batch(&self, cursor: &mut Cursor, order: &mut Order) -> Vec<usize> {
+        let n_batch = self.config.batch.min(self.training.len());
+        if cursor.position + n_batch > self.training.len() {
+            *cursor = Cursor { epoch: cursor.epoch + 1, position: 0, ..*cursor };
+        }
+        if order.epoch != Some(cursor.epoch) || order.rows.len() != self.training.len() {
+            let rows = epoch_order(self.training.len(), cursor.seed, cursor.epoch);
+            *order = Order { epoch: Some(cursor.epoch), rows };
+        }
+        let batch = &order.rows[cursor.position..cursor.position + n_batch];
+        cursor.position += n_batch;
+        batch.iter().map(|place| self.training[*place as usize]).collect()
+    }
+
+    /// One step of the optimiser.
+    fn step(&self, state: &mut State, order: &mut Order) {
+        let batch = self.next_batch(&mut state.cursor, order);
+        let step = state.optimiser.step;
+        let micro_batches: Vec<&[usize]> = batch.chunks(self.config.micro_batch).collect();
+        let weights = &state.optimiser.weights;
+        let parts = self.workers.map(&micro_batches, |index, rows| {
+            self.gradient(weights, rows, batch.len(), mix(self.config.seed, step, index as u64))
+        });
+        let mut gradient = vec![0.0; weights.len()];
+        let mut losses = Losses::default();
+        for (part, loss) in parts {
+            for (sum, slope) in gradient.iter_mut().zip(part) {
+                *sum += slope;
+            }
+            losses.add(&loss);
+        }
+        state.optimiser.step(&gradient, &self.decayed, self.config);
+        let window = &mut state.window;
+        window.n_steps += 1;
+        window.quantiles += losses.quantiles;
+        window.mean += losses.mean;
+        window.turns += losses.turns;
+        window.stages += losses.stages;
+        tracing::debug!(
+            step = step + 1,
+            loss = losses.total(&self.config.losses),
+            "trained a step"
+        );
+    }
+
+    /// The gradient of one micro-batch and its losses, as shares of the batch.
+    fn gradient(
+        &self,
+        weights: &[f32],
+        rows: &[usize],
+        n_batch: usize,
+        seed: u64,
+    ) -> (Vec<f32>, Losses) {
+        let (windows, targets): (Vec<_>, Vec<_>) = rows
+            .iter()
+            .filter_map(|row| Some((&self.rows[*row].window, self.rows[*row].train.as_ref()?)))
+            .unzip();
+        let mut noise = Noise::new(seed, self.config.dropout as f32);
+        let noise = (self.config.dropout > 0.0).then_some(&mut noise);
+        self.network.gradient(weights, &windows, noise, |outputs| {
+            match self.network.dense_scaling() {
+                None => gradients(outputs, &targets, &self.config.losses, n_batch),
+                Some(scaling) => {
+                    let scales = windows.iter().map(|window| window.scale);
+                    let targets: Vec<(&Target, f32)> =
+                        targets.iter().copied().zip(scales).collect();
+                    dense_gradients(outputs, &targets, &scaling, n_batch)
+                }
+            }
+        })
+    }
+
+    /// Validates the averaged weights, keeps them if they are the best, and writes a line.
+    fn judge(&self, state: &mut State) {
+        let average = &state.optimiser.average;
+        let validation = validate(self.network, average, &self.validation, &self.workers);
+        let step = state.optimiser.step;
+        // Without validation rows the last weights are the best.
+        if self.validation.is_empty() || validation.combined < state.best.combined {
+            let combined = validation.combined;
+            state.best = Best { step, combined, weights: average.clone() };
+            state.n_stale = 0;
+        } else {
+            state.n_stale += 1;
+        }
+        let Window { n_steps, quantiles, mean, turns, stages } = std::mem::take(&mut state.window);
+        let n_steps = n_steps.max(1) as f64;
+        let line = Line {
+            step,
+            epoch: state.cursor.epoch,
+            learning_rate: learning_rate(step, self.config),
+            quantiles: quantiles / n_steps,
+            mean: mean / n_steps,
+            turns: turns / n_steps,
+            stages: stages / n_steps,
+            validation,
+        };
+        tracing::info!(
+            step,
+            quantiles = line.quantiles,
+            turns = line.turns,
+            stages = line.stages,
+            validation = validation.combined,
+            wql = validation.wql,
+            "validated"
+        );
+        state.lines.push(line);
+    }
+}
+
+/// The order of `n` rows in one epoch.
+fn epoch_order(n: usize, seed: u64, epoch: u64) -> Vec<u32> {
+    let mut order: Vec<u32> = (0..n as u32).collect();
+    order.shuffle(&mut ChaCha8Rng::seed_from_u64(mix(seed, epoch, 0xe90c)));
+    order
+}
+
+/// One seed of three numbers.
+fn mix(seed: u64, first: u64, second: u64) -> u64 {
+    let mut mixed = seed;
+    for part in [first, second] {
+        mixed =
+            (mixed ^ part.wrapping_add(0x9E37_79B9_7F4A_7C15)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed ^= mixed >> 29;
+    }
+    mixed
+}
+
+/// Sets the heads' biases so that, before any training, every answer is the base rate: empirical
+/// quantiles and mean of scaled units, and logarithms of class frequencies.
+fn start_at_base_rates<'a>(
+    layout: &Layout,
+    weights: &mut [f32],
+    targets: impl Iterator<Item = &'a Target>,
+) {
+    let mut units: Vec<f32> = Vec::new();
+    let mut turns = [1.0_f32; N_TURN_LOGITS];
+    let mut stages = [1.0_f32; N_STAGE_LOGITS];
+    for target in targets {
+        units.extend(target.units.iter().filter(|units| !units.is_nan()));
+        for (outlook, class) in target.turns.iter().enumerate() {
+            if let Some(class) = class {
+                turns[outlook * N_TURN_CLASSES + usize::from(*class)] += 1.0;
+            }
+        }
+        for (head, label) in target.stages.iter().enumerate() {
+            let Some((probabilities, weight)) = label else { continue };
+            let begin = if head == 0 { 0 } else { 5 * head - 1 };
+            for (class, probability) in probabilities.iter().enumerate().take(4 + head.min(1)) {
+                stages[begin + class] += weight * probability;
+            }
+        }
+    }
+    for (path, _, range) in layout.places() {
+        match path {
+            "units_head.bias" => weights[range].copy_from_slice(&unit_biases(&mut units)),
+            "turns_head.bias" => weights[range].copy_from_slice(&turns.map(f32::ln)),
+            "stages_head.bias" => weights[range].copy_from_slice(&stages.map(f32::ln)),
+            _ => {}
+        }
+    }
+    centre(layout, weights);
+}
+
+/// Logits are free up to a constant: large counts must not make large biases.
+fn centre(layout: &Layout, weights: &mut [f32]) {
+    for (path, _, range) in layout.places() {
+        let sizes: &[usize] = match path {
+            "turns_head.bias" => &[N_TURN_CLASSES; 3],
+            "stages_head.bias" => &[4, 5, 5, 5],
+            _ => continue,
+        };
+        let mut begin = range.start;
+        for size in sizes {
+            let logits = &mut weights[begin..begin + size];
+            let mean = logits.iter().sum::<f32>() / *size as f32;
+            logits.iter_mut().for_each(|logit| *logit -= mean);
+            begin += size;
+        }
+    }
+}
+
+fn unit_biases(units: &mut [f32]) -> [f32; N_UNIT_OUTPUTS] {
+    let mut biases = [0.0; N_UNIT_OUTPUTS];
+    if units.is_empty() {
+        return biases;
+    }
+    units.sort_unstable_by(f32::total_cmp);
+    let quantiles =
+        lifecycle::LEVELS.map(|level| units[(level * (units.len() - 1) as f64) as usize]);
+    let before_softplus = |value: f32| value.max(0.02).exp_m1().ln().min(value.max(0.02));
+    let median = N_LEVELS / 2;
+    biases[median] = quantiles[median];
+    for level in 0..median {
+        biases[level] = before_softplus(quantiles[level + 1] - quantiles[level]);
+        let above = level + median + 1;
+        biases[above] = before_softplus(quantiles[above] - quantiles[above - 1]);
+    }
+    let mean = units.iter().map(|units| f64::from(*units)).sum::<f64>() / units.len() as f64;
+    biases[N_LEVELS] = before_softplus(mean as f32);
+    biases
+}
+
+/// Means and deviations of what the dense network sees and answers, over training rows.
+pub(crate) fn dense_scaling(rows: &Rows) -> DenseScaling {
+    let plain = DenseScaling { price: [0.0, 1.0], time: [0.0, 1.0], units: [0.0, 1.0] };
+    let (mut prices, mut times, mut all_units) =
+        (Moments::default(), Moments::default(), Moments::default());
+    for row in &rows.rows {
+        let Some(target) = &row.train else { continue };
+        let inputs = plain.inputs(&row.window, target.units.len());
+        for (input, units) in inputs.chunks_exact(2).zip(&target.units) {
+            if !units.is_nan() {
+                prices.add(input[0]);
+                times.add(input[1]);
+                all_units.add(units * row.window.scale);
+            }
+        }
+    }
+    DenseScaling { price: prices.pair(), time: times.pair(), units: all_units.pair() }
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Moments {
+    n: f64,
+    sum: f64,
+    squares: f64,
+}
+
+impl Moments {
+    fn add(&mut self, value: f32) {
+        self.n += 1.0;
+        self.sum += f64::from(value);
+        self.squares += f64::from(value).powi(2);
+    }
+
+    /// Mean and standard deviation; 1 where nothing varies.
+    fn pair(self) -> [f32; 2] {
+        let mean = self.sum / self.n.max(1.0);
+        let variance = self.squares / self.n.max(1.0) - mean * mean;
+        let deviation = if variance > 1e-9 { variance.sqrt() } else { 1.0 };
+        [mean as f32, deviation as f32]
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,269 @@
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use lifecycle::{Forecast, Frequency, Period, Series, StageProbabilities, Unwatched};
+use model::{Architecture, Calibration, Description, Dimensions, Model, Size};
+use panel::{CONTEXT_INPUTS, FilterOutlook, HORIZON_INPUTS, STATIC_INPUTS};
+
+use super::*;
+
+const DIMENSIONS: Dimensions = Dimensions {
+    context: 8,
+    horizon: 3,
+    n_context_inputs: CONTEXT_INPUTS.len(),
+    n_static_inputs: STATIC_INPUTS.len(),
+    n_horizon_inputs: HORIZON_INPUTS.len(),
+};
+
+/// Windows of noise; what comes after is told by the first two statics alone.
+fn rows(n_rows: usize) -> Rows {
+    let mut noise = Noise::new(3, 0.0);
+    let mut draw = |n: usize| (0..n).map(|_| 2.0 * noise.uniform() - 1.0).collect::<Vec<f32>>();
+    let rows = (0..n_rows).map(|number| {
+        let statics = draw(DIMENSIONS.n_static_inputs);
+        let stage = StageProbabilities::from_weights([0.0, 0.0, 1.0, 0.0, 0.0]);
+        let filter =
+            FilterOutlook { stage_now: stage, stages: [stage; 3], expected: vec![1.0; 26] };
+        let (rises, is_old) = (statics[0] > 0.0, statics[1] > 0.0);
+        let window = panel::Window {
+            series: Series::of(format!("p{number}")),
+            origin: Period(2000 + number as i32 % 7),
+            scale: 1.0 + number as f32 % 5.0,
+            context: draw(DIMENSIONS.context * DIMENSIONS.n_context_inputs),
+            statics,
+            horizon: draw(DIMENSIONS.horizon * DIMENSIONS.n_horizon_inputs),
+            filter,
+            age: 20,
+            n_observed: 20,
+            cold_start: number % 10 == 0,
+            far_from_training: false,
+        };
+        let mut stages = [0.0; 5];
+        stages[if is_old { 3 } else { 1 }] = 1.0;
+        let target = Target {
+            units: vec![if rises { 3.0 } else { 0.0 }, 1.0, f32::NAN],
+            weight: 1.0,
+            turns: [Some(if rises { 3 } else { 0 }), None, Some(2)],
+            stages: [Some((stages, 1.0)), None, Some((stages, 0.5)), None],
+        };
+        let is_validation = number % 4 == 0;
+        Row {
+            train: (!is_validation).then(|| target.clone()),
+            known: target.units.iter().map(|units| units * window.scale).collect(),
+            validation: is_validation.then_some(target),
+            window,
+        }
+    });
+    Rows { rows: rows.collect() }
+}
+
+fn config() -> Config {
+    Config {
+        size: Size::Tiny,
+        steps_max: 24,
+        batch: 16,
+        micro_batch: 8,
+        validate_every: 6,
+        checkpoint_every: 5,
+        patience: 100,
+        ..Config::default()
+    }
+}
+
+fn network() -> Network {
+    Network::transformer(Architecture::new(Size::Tiny, DIMENSIONS))
+}
+
+fn trained(config: &Config, checkpoints: Option<&Path>, progress: &dyn Progress) -> Outcome {
+    train(&network(), &rows(48), config, checkpoints, progress).expect("trains")
+}
+
+/// Cancels once this many steps are done.
+struct CancelAt(u64, AtomicU64);
+
+impl Progress for CancelAt {
+    fn report(&self, _part: &str, done: u64, _total: u64) {
+        self.1.store(done, Ordering::Relaxed);
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.1.load(Ordering::Relaxed) >= self.0
+    }
+}
+
+#[test]
+fn a_tiny_set_is_learnt_by_heart() {
+    let config = Config { steps_max: 250, dropout: 0.0, learning_rate: 1e-2, ..config() };
+    let rows = rows(24);
+    let outcome = train(&network(), &rows, &config, None, &Unwatched).expect("trains");
+    let line: Line = serde_json::from_str(outcome.lines.last().expect("lines")).expect("a line");
+    // Entropy of the turns before training is about .9 at the horizon that varies.
+    assert!(line.turns < 0.05 && line.stages < 0.05, "{line:?}");
+    assert!(line.quantiles < 0.3, "{line:?}");
+}
+
+#[test]
+fn an_interrupted_training_ends_in_the_same_bits() {
+    let whole = trained(&config(), None, &Unwatched);
+    let directory = tempfile::tempdir().expect("a directory");
+    for stop in [7, 10, 17] {
+        let cancel = CancelAt(stop, AtomicU64::new(0));
+        let stopped = train(&network(), &rows(48), &config(), Some(directory.path()), &cancel);
+        assert!(matches!(stopped, Err(Stopped::Cancelled { step }) if step == stop));
+    }
+    assert_eq!(trained(&config(), Some(directory.path()), &Unwatched), whole);
+    // A finished training is answered from its checkpoint or done again, to the same bits.
+    assert_eq!(trained(&config(), Some(directory.path()), &Unwatched), whole);
+}
+
+#[test]
+fn a_checkpoint_of_another_training_is_left_alone_and_a_damaged_one_is_an_error() {
+    let directory = tempfile::tempdir().expect("a directory");
+    trained(&config(), Some(directory.path()), &Unwatched);
+    let other = Config { seed: 9, ..config() };
+    assert_eq!(
+        trained(&other, Some(directory.path()), &Unwatched),
+        trained(&other, None, &Unwatched)
+    );
+    let weights = directory.path().join("step-000000020/mean.safetensors");
+    let mut bytes = std::fs::read(&weights).expect("a checkpoint of step 20");
+    *bytes.last_mut().expect("not empty") ^= 1;
+    std::fs::write(&weights, bytes).expect("written");
+    let error = train(&network(), &rows(48), &other, Some(directory.path()), &Unwatched);
+    let Err(Stopped::Checkpoint(error)) = error else { panic!("the damage is seen") };
+    assert!(error.to_string().contains("mean.safetensors"));
+}
+
+#[test]
+fn one_thread_and_two_give_the_same_weights() {
+    let on = |n_threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(n_threads).build().expect("a pool");
+        pool.install(|| trained(&config(), None, &Unwatched))
+    };
+    let (one, two) = (on(1), on(2));
+    assert!(one.weights == two.weights && one.lines == two.lines);
+}
+
+fn model() -> (Model, Vec<panel::Window>) {
+    let rows = rows(40);
+    let weights = initial_weights(&network().layout(), 5);
+    let mut description =
+        Description::new(Kind::Transformer, Size::Tiny, Frequency::Week, DIMENSIONS);
+    description.training.n_turn_rows = 1;
+    description.training.n_stage_rows = 1;
+    description.correlations = vec![1.0, 0.5, 0.2, 0.5, 1.0, 0.5, 0.2, 0.5, 1.0];
+    description.calibration = Calibration { cold_start_width: 1.5, ..Calibration::default() };
+    let model = Model::new(description, &network(), weights, panel::Fitted::default());
+    (model, rows.rows.into_iter().map(|row| row.window).collect())
+}
+
+fn distance(one: &Forecast, other: &Forecast) -> f32 {
+    let numbers = |forecast: &Forecast| {
+        let units = forecast.units.clone().expect("units");
+        let turns = forecast.outlooks.iter().flat_map(|outlook| outlook.turns.expect("turns"));
+        let stages = forecast.stage_now.map(<[f32; 5]>::from).expect("stages");
+        let all = units.means.into_iter().chain(units.quantiles).chain(units.cumulative_quantiles);
+        all.chain(turns).chain(stages).collect::<Vec<f32>>()
+    };
+    let pairs = numbers(one).into_iter().zip(numbers(other));
+    pairs.map(|(a, b)| (a - b).abs() / a.abs().max(1.0)).fold(0.0, f32::max)
+}
+
+#[test]
+fn answers_are_well_formed_and_do_not_depend_on_their_company() {
+    let (model, windows) = model();
+    let together = model::forecast(&model, &windows);
+    assert_eq!(together, model::forecast(&model, &windows));
+    for (window, answer) in windows.iter().zip(&together) {
+        answer.units.as_ref().expect("units").validate().expect("well formed");
+        let [halved, doubled, silent] = answer.outlooks[1].turns.expect("turns");
+        assert!(silent <= halved && halved + doubled <= 1.0 + 1e-6);
+        let alone = model::forecast(&model, std::slice::from_ref(window));
+        assert!(distance(answer, &alone[0]) < 1e-6);
+    }
+    let paths = model::paths(&model, &windows[0]);
+    assert_eq!(paths.len(), 3 * model::N_PATHS);
+}
+
+#[test]
+fn units_times_c_are_answered_times_c() {
+    let (model, windows) = model();
+    let larger: Vec<panel::Window> = windows
+        .iter()
+        .map(|window| panel::Window { scale: 4.0 * window.scale, ..window.clone() })
+        .collect();
+    for (one, four) in
+        model::forecast(&model, &windows).iter().zip(model::forecast(&model, &larger))
+    {
+        let (one, four) = (one.units.clone().expect("units"), four.units.expect("units"));
+        for (a, b) in one.cumulative_quantiles.iter().zip(four.cumulative_quantiles) {
+            assert!((4.0 * a - b).abs() <= 1e-5 * b.abs());
+        }
+        assert!(one.means.iter().zip(four.means).all(|(a, b)| 4.0 * a == b));
+    }
+}
+
+#[test]
+fn a_saved_model_answers_the_same_and_the_same_bytes_are_written() {
+    let (model, windows) = model();
+    let (first, second) = (tempfile::tempdir().expect("a"), tempfile::tempdir().expect("b"));
+    model.save(first.path()).expect("saved");
+    let loaded = Model::load(first.path()).expect("loaded");
+    loaded.save(second.path()).expect("saved");
+    for name in ["model.json", "model.safetensors", "fitted.json"] {
+        let bytes = |directory: &Path| std::fs::read(directory.join(name)).expect("written");
+        assert_eq!(bytes(first.path()), bytes(second.path()), "{name}");
+    }
+    assert_eq!(model::forecast(&model, &windows), model::forecast(&loaded, &windows));
+}
+
+#[test]
+fn a_model_of_another_version_or_a_damaged_one_is_refused_by_name() {
+    let (model, _) = model();
+    let directory = tempfile::tempdir().expect("a directory");
+    let damage = |name: &str, change: &dyn Fn(Vec<u8>) -> Vec<u8>| {
+        model.save(directory.path()).expect("saved");
+        let path = directory.path().join(name);
+        let bytes = std::fs::read(&path).expect("written");
+        std::fs::write(&path, change(bytes)).expect("written");
+        Model::load(directory.path()).expect_err("refused").to_string()
+    };
+    let edit = |from: &'static str, to: &'static str| {
+        move |bytes: Vec<u8>| {
+            String::from_utf8(bytes).expect("text").replacen(from, to, 1).into_bytes()
+        }
+    };
+    let error = damage("model.json", &edit("\"format\": 1", "\"format\": 99"));
+    assert!(error.contains("another version") && error.contains("`format` is 99"), "{error}");
+    let error = damage("model.json", &edit("\"log_scale\"", "\"scale\""));
+    assert!(error.contains("`static_inputs`"), "{error}");
+    let error = damage("model.json", &|bytes| bytes[..bytes.len() / 2].to_vec());
+    assert!(error.contains("model.json") && error.contains("damaged"), "{error}");
+    let flip = |mut bytes: Vec<u8>| {
+        *bytes.last_mut().expect("not empty") ^= 64;
+        bytes
+    };
+    let error = damage("model.safetensors", &flip);
+    assert!(error.contains("model.safetensors") && error.contains("digest"), "{error}");
+    let error = damage("fitted.json", &|_| Vec::new());
+    assert!(error.contains("fitted.json"), "{error}");
+}
+
+#[test]
+fn the_dense_baseline_learns_a_level_and_answers_means_for_26_weeks() {
+    let rows = rows(48);
+    let scaling = dense_scaling(&rows);
+    let config = Config { kind: Kind::Dense, steps_max: 60, ..config() };
+    let network = Network::dense(scaling, 26);
+    let outcome = train(&network, &rows, &config, None, &Unwatched).expect("trains");
+    let mut description = Description::new(Kind::Dense, Size::Tiny, Frequency::Week, DIMENSIONS);
+    description.dense = Some(scaling);
+    let model = Model::new(description, &network, outcome.weights, panel::Fitted::default());
+    let windows: Vec<_> = rows.rows.iter().map(|row| row.window.clone()).collect();
+    for forecast in model::forecast(&model, &windows) {
+        let units = forecast.units.expect("units");
+        assert_eq!((units.means.len(), units.quantiles.len()), (26, 0));
+        units.validate().expect("well formed");
+        assert_eq!(forecast.outlooks[0].turns, None);
+    }
+}

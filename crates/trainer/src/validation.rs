@@ -1,0 +1,248 @@
+//! How good weights are on validation rows, in one number for early stopping; and, after training,
+//! what is fitted there: temperatures, width at cold start, dependence over steps.
+
+use lifecycle::{LEVELS, WQL_LEVELS};
+use model::{
+    Calibration, Dependence, Kind, N_TURN_CLASSES, N_UNIT_OUTPUTS, Network, Noise, Outputs,
+    Workers, probability_of, quantiles, softmax, stage_logits, temperature,
+};
+use panel::Window;
+use serde::{Deserialize, Serialize};
+
+use crate::losses::{dense_gradients, pinball};
+use crate::rows::{Row, Target};
+
+/// Rows in one forward pass.
+const BATCH: usize = 64;
+
+/// Losses on validation rows.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub(crate) struct Validation {
+    /// Weighted quantile loss: large series count as they sell.
+    pub(crate) wql: f64,
+    /// The same with the training weights, so that small series count too.
+    pub(crate) wql_even: f64,
+    /// Cross-entropy of turns, mean over horizons and rows that have them.
+    pub(crate) turns: f64,
+    /// Cross-entropy of stages, mean over heads and rows by weight.
+    pub(crate) stages: f64,
+    /// Mean squared error of standardised units (dense network).
+    pub(crate) squared: f64,
+    /// What early stopping looks at.
+    pub(crate) combined: f64,
+}
+
+/// Sums that add up over rows: values and weights.
+#[derive(Debug, Clone, Copy, Default)]
+struct Sums {
+    wql: [f64; 2],
+    wql_even: [f64; 2],
+    turns: [f64; 2],
+    stages: [f64; 2],
+    squared: [f64; 2],
+}
+
+impl Sums {
+    fn add(&mut self, other: &Self) {
+        let mine = [
+            &mut self.wql,
+            &mut self.wql_even,
+            &mut self.turns,
+            &mut self.stages,
+            &mut self.squared,
+        ];
+        let others = [other.wql, other.wql_even, other.turns, other.stages, other.squared];
+        for (sum, term) in mine.into_iter().zip(others) {
+            sum[0] += term[0];
+            sum[1] += term[1];
+        }
+    }
+}
+
+/// Raw outputs for rows, in chunks, in order.
+fn outputs(network: &Network, rows: &[&Row], workers: &Workers) -> Vec<Outputs> {
+    let chunks: Vec<&[&Row]> = rows.chunks(BATCH).collect();
+    workers.map(&chunks, |_, chunk| {
+        network.outputs(&chunk.iter().map(|row| &row.window).collect::<Vec<_>>())
+    })
+}
+
+/// Losses of these weights on validation rows.
+pub(crate) fn validate(
+    network: &Network,
+    weights: &[f32],
+    rows: &[&Row],
+    workers: &Workers,
+) -> Validation {
+    let network = network.with_weights(weights);
+    let mut sums = Sums::default();
+    for (outputs, chunk) in outputs(&network, rows, workers).iter().zip(rows.chunks(BATCH)) {
+        match network.kind() {
+            Kind::Transformer => {
+                for (raw, row) in outputs.rows().zip(chunk) {
+                    let Some(target) = &row.validation else { continue };
+                    unit_sums(raw.units, target, &row.window, &mut sums);
+                    probability_sums(raw.turns, raw.stages, target, &mut sums);
+                }
+            }
+            Kind::Dense => {
+                let targets: Vec<(&Target, f32)> = chunk
+                    .iter()
+                    .filter_map(|row| Some((row.validation.as_ref()?, row.window.scale)))
+                    .collect();
+                if let Some(scaling) = network.dense_scaling() {
+                    let (_, losses) = dense_gradients(outputs, &targets, &scaling, 1);
+                    sums.add(&Sums {
+                        squared: [losses.mean, targets.len() as f64],
+                        ..Sums::default()
+                    });
+                }
+            }
+        }
+    }
+    let mean = |[sum, weight]: [f64; 2]| if weight > 0.0 { sum / weight } else { 0.0 };
+    let (wql, wql_even) = (mean(sums.wql), mean(sums.wql_even));
+    let (turns, stages, squared) = (mean(sums.turns), mean(sums.stages), mean(sums.squared));
+    let combined = f64::midpoint(wql, wql_even) + turns + 0.5 * stages + squared;
+    Validation { wql, wql_even, turns, stages, squared, combined }
+}
+
+fn unit_sums(raw: &[f32], target: &Target, window: &Window, sums: &mut Sums) {
+    let steps = raw.chunks_exact(N_UNIT_OUTPUTS).zip(&target.units);
+    for (raw, units) in steps.filter(|(_, units)| !units.is_nan()) {
+        let quantiles = quantiles(raw);
+        let loss: f32 = WQL_LEVELS
+            .map(|level| 2.0 * pinball(*units, quantiles[level].max(0.0), LEVELS[level] as f32))
+            .sum();
+        let loss = f64::from(loss) / WQL_LEVELS.len() as f64;
+        for (sum, weight) in [(&mut sums.wql, window.scale), (&mut sums.wql_even, target.weight)] {
+            sum[0] += f64::from(weight) * loss;
+            sum[1] += f64::from(weight * units);
+        }
+    }
+}
+
+fn probability_sums(turns: &[f32], stages: &[f32], target: &Target, sums: &mut Sums) {
+    for (logits, class) in turns.chunks_exact(N_TURN_CLASSES).zip(target.turns) {
+        if let Some(class) = class {
+            let probability = softmax::<N_TURN_CLASSES>(logits, 1.0)[usize::from(class)];
+            sums.turns[0] -= f64::from(probability.max(1e-30).ln());
+            sums.turns[1] += 1.0;
+        }
+    }
+    for (head, label) in target.stages.iter().enumerate() {
+        let Some((truth, weight)) = label else { continue };
+        let logits = stage_logits(stages, head.checked_sub(1));
+        let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let total: f32 = logits.iter().map(|logit| (logit - largest).exp()).sum();
+        let loss: f32 = logits
+            .iter()
+            .zip(truth)
+            .map(|(logit, truth)| truth * (largest + total.ln() - logit))
+            .sum();
+        sums.stages[0] += f64::from(weight * loss);
+        sums.stages[1] += f64::from(*weight);
+    }
+}
+
+/// What is fitted on validation rows once the weights are chosen.
+pub(crate) fn calibrate(
+    network: &Network,
+    weights: &[f32],
+    rows: &[&Row],
+    workers: &Workers,
+) -> (Calibration, Dependence) {
+    let network = network.with_weights(weights);
+    let outputs = outputs(&network, rows, workers);
+    let raws: Vec<_> = outputs.iter().flat_map(Outputs::rows).collect();
+    let with_targets =
+        || raws.iter().zip(rows).filter_map(|(raw, row)| Some((raw, row.validation.as_ref()?)));
+    let turn_temperature = |outlook: usize| {
+        let rows: Vec<_> = with_targets()
+            .filter_map(|(raw, target)| {
+                let mut truth = vec![0.0; N_TURN_CLASSES];
+                truth[usize::from(target.turns[outlook]?)] = 1.0;
+                let place = outlook * N_TURN_CLASSES..(outlook + 1) * N_TURN_CLASSES;
+                Some((&raw.turns[place], truth, 1.0))
+            })
+            .collect();
+        temperature(&rows)
+    };
+    let stage_temperature = |head: usize| {
+        let rows: Vec<_> = with_targets()
+            .filter_map(|(raw, target)| {
+                let (truth, weight) = target.stages[head]?;
+                let logits = stage_logits(raw.stages, head.checked_sub(1));
+                Some((logits, truth[..logits.len()].to_vec(), weight))
+            })
+            .collect();
+        temperature(&rows)
+    };
+    let calibration = Calibration {
+        turns: std::array::from_fn(turn_temperature),
+        stage_now: stage_temperature(0),
+        stages: std::array::from_fn(|outlook| stage_temperature(outlook + 1)),
+        cold_start_width: cold_start_width(
+            raws.iter().map(|raw| raw.units).zip(rows.iter().copied()),
+        ),
+    };
+    let horizon = outputs.first().map_or(0, |outputs| outputs.horizon);
+    let mut noise = Noise::new(7, 0.0);
+    let ranks: Vec<(Vec<f32>, f32)> = raws
+        .iter()
+        .zip(rows)
+        .map(|(raw, row)| {
+            let weight = row.validation.as_ref().map_or(0.0, |target| target.weight);
+            (probabilities(raw.units, row, &mut noise), weight)
+        })
+        .collect();
+    (calibration, Dependence::fit(horizon, &ranks))
+}
+
+/// The probability of what came at each step, drawn at random within a whole number's width, since
+/// counts have no density. Shape `[horizon]`, NaN where not known.
+fn probabilities(raw: &[f32], row: &Row, noise: &mut Noise) -> Vec<f32> {
+    let steps = raw.chunks_exact(N_UNIT_OUTPUTS).zip(&row.known);
+    let of_step = |(raw, units): (&[f32], &f32)| {
+        if units.is_nan() {
+            return f32::NAN;
+        }
+        let quantiles = quantiles(raw).map(|quantile| quantile * row.window.scale);
+        let half = if units.fract() == 0.0 { 0.5 } else { 0.0 };
+        let (low, high) = (
+            if *units > 0.0 { probability_of(units - half, &quantiles) } else { 0.0 },
+            probability_of(units + half, &quantiles),
+        );
+        low + (high - low) * noise.uniform()
+    };
+    steps.map(of_step).collect()
+}
+
+/// The width of quantiles at cold start that loses least on such rows; 1 with fewer than 30.
+fn cold_start_width<'a>(rows: impl Iterator<Item = (&'a [f32], &'a Row)>) -> f32 {
+    let rows: Vec<_> =
+        rows.filter(|(_, row)| row.window.cold_start && row.validation.is_some()).collect();
+    if rows.len() < 30 {
+        return 1.0;
+    }
+    let loss = |width: f32| -> f64 {
+        let mut loss = 0.0;
+        for (raw, row) in &rows {
+            let Some(target) = &row.validation else { continue };
+            let steps = raw.chunks_exact(N_UNIT_OUTPUTS).zip(&target.units);
+            for (raw, units) in steps.filter(|(_, units)| !units.is_nan()) {
+                let quantiles = quantiles(raw);
+                let median = quantiles[LEVELS.len() / 2];
+                for (quantile, level) in quantiles.iter().zip(LEVELS) {
+                    let wider = (median + width * (quantile - median)).max(0.0);
+                    loss += f64::from(target.weight * pinball(*units, wider, level as f32));
+                }
+            }
+        }
+        loss
+    };
+    let widths = [1.0, 0.85, 1.15, 1.3, 1.5, 1.75, 2.0, 2.5, 3.0];
+    let losses = widths.map(loss);
+    let best = (0..widths.len()).min_by(|a, b| losses[*a].total_cmp(&losses[*b]));
+    best.map_or(1.0, |best| widths[best])
+}
