@@ -21,9 +21,11 @@ mod forecast;
 pub mod paths;
 mod progress;
 mod score;
+pub mod season;
 mod series;
 mod split;
 mod stage;
+pub mod trapezoid;
 mod turn;
 
 pub use attribution::Attribution;

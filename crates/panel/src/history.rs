@@ -130,6 +130,12 @@ impl History {
         self.value(Channel::Units, period).is_finite() && (in_stock.is_nan() || in_stock >= 0.3)
     }
 
+    /// The first `depth` levels of the category path joined by `/`: see [`Panel::share_category`].
+    pub fn share_category(&self, depth: usize) -> String {
+        let path = &self.statics.category;
+        path[..depth.min(path.len())].join("/")
+    }
+
     /// Checks lengths and values.
     pub fn validate(&self) -> Result<(), Invalid> {
         let n_periods = self.n_periods();
@@ -177,7 +183,6 @@ impl Panel {
     /// The name of the category whose share a series holds: the first `share_depth` levels of its
     /// path joined by `/`; empty where there are none.
     pub fn share_category(&self, history: &History) -> String {
-        let depth = self.share_depth.min(history.statics.category.len());
-        history.statics.category[..depth].join("/")
+        history.share_category(self.share_depth)
     }
 }

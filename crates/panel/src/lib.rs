@@ -1,5 +1,25 @@
 //! The history of each series by period, and the one way to cut what a model may see.
+//!
+//! [`Cutter::windows`] is the only path from histories to inputs: for training, live events, inline
+//! requests and an explainer's altered inputs alike. It sees nothing that became known after the
+//! origin. [`Cutter::targets`] is the only function that looks further.
 
+mod binning;
+mod category;
+mod cutter;
+mod fitted;
 mod history;
+mod meta;
+mod statics;
+mod targets;
+mod window;
 
+pub use binning::{Calendar, DatedRows, Given, Offered, Sold, SoldKind, Stocked, Watched, bin};
+pub use category::{CategoryUnits, category_units};
+pub use cutter::Cutter;
+pub use fitted::Fitted;
 pub use history::{Channel, Correction, History, Panel, Statics};
+pub use meta::{PanelMeta, Settings};
+pub use statics::{LEVEL_INPUTS, STATIC_INPUTS};
+pub use targets::{Targets, TurnRow};
+pub use window::{CONTEXT_INPUTS, FilterOutlook, HORIZON_INPUTS, Window};

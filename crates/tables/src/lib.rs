@@ -5,6 +5,7 @@
 
 mod attributions;
 mod dataset;
+pub mod features;
 mod forecasts;
 mod frame;
 mod histories;
@@ -18,6 +19,7 @@ pub use attributions::AttributionRow;
 pub use dataset::{
     Dataset, EventCount, Offer, PanelRow, Product, Quarantined, Sale, SaleKind, Stock,
 };
+pub use features::{FeaturesDir, IndexRow};
 pub use frame::{Error, Frame, Table, read, write};
 pub use labels::Label;
 pub use plans::PlanRow;

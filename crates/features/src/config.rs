@@ -1,0 +1,117 @@
+//! What features are made of.
+
+use lifecycle::{Frequency, Invalid, Period, Split};
+use panel::Settings;
+use serde::{Deserialize, Serialize};
+use tables::Dataset;
+
+/// What `features` computes; whatever is left out follows the data set's frequency.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Horizon of the sales forecasts in periods; else the data set's own, else 13 weeks, 12 months
+    /// or 28 days.
+    pub horizon: Option<usize>,
+    /// Periods up to the origin that a model sees; else 104 weeks, 36 months or 182 days.
+    pub context: Option<usize>,
+    /// Periods before the first test origin, that origin included; else by the protocol.
+    pub cut: Option<usize>,
+    /// Periods between test origins; else 3 weeks, 1 month or 7 days.
+    pub step: Option<usize>,
+    /// Levels of the category path that make the category of shares; else the data set's own.
+    pub share_depth: Option<usize>,
+    /// Series in one shard of the panel.
+    pub shard_series: usize,
+    /// How much the likelihood of a life counts in its label, above 0, at most 1.
+    pub label_lambda: f64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            horizon: None,
+            context: None,
+            cut: None,
+            step: None,
+            share_depth: None,
+            shard_series: 2048,
+            label_lambda: 0.25,
+        }
+    }
+}
+
+impl Config {
+    /// Checks what can be checked without data.
+    pub fn validate(&self) -> Result<(), Invalid> {
+        let at_least_one = [
+            ("horizon", self.horizon),
+            ("context", self.context),
+            ("cut", self.cut),
+            ("step", self.step),
+            ("shard_series", Some(self.shard_series)),
+        ];
+        if let Some((field, _)) = at_least_one.iter().find(|(_, value)| *value == Some(0)) {
+            return Err(Invalid::new(*field, "must be at least 1"));
+        }
+        if !(self.label_lambda > 0.0 && self.label_lambda <= 1.0) {
+            return Err(Invalid::new("label_lambda", "must be above 0 and at most 1"));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn settings(&self, dataset: &Dataset) -> Settings {
+        let usual = Settings::default_for(dataset.frequency);
+        Settings {
+            context: self.context.unwrap_or(usual.context),
+            horizon: self.horizon.or(dataset.horizon).unwrap_or(usual.horizon),
+        }
+    }
+
+    /// The split of the protocol with what the configuration sets in its place.
+    pub(crate) fn split(
+        &self,
+        frequency: Frequency,
+        (start, n_periods): (Period, usize),
+        horizon: usize,
+    ) -> Result<Split, Invalid> {
+        let step = self.step.unwrap_or_else(|| frequency.origin_step());
+        let Some(cut) = self.cut else {
+            let split = Split::new(frequency, start, n_periods, horizon)?;
+            return Ok(Split { step, ..split });
+        };
+        if cut >= n_periods {
+            return Err(Invalid::new(
+                "cut",
+                format!("{cut} leaves no test period of the panel's {n_periods}"),
+            ));
+        }
+        Ok(Split { frequency, start, n_periods, horizon, cut, step })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_configuration_is_checked_and_names_its_field() {
+        assert_eq!(Config::default().validate(), Ok(()));
+        let wrong = Config { label_lambda: f64::NAN, ..Config::default() };
+        assert_eq!(wrong.validate().expect_err("wrong").field, "label_lambda");
+        let wrong = Config { step: Some(0), ..Config::default() };
+        assert_eq!(wrong.validate().expect_err("wrong").field, "step");
+        assert!(toml::from_str::<Config>("horizont = 3").is_err());
+    }
+
+    #[test]
+    fn the_configuration_may_cut_where_the_protocol_cannot() {
+        let split = |cut| {
+            let config = Config { cut, step: Some(2), ..Config::default() };
+            config.split(Frequency::Week, (Period(2400), 53), 13)
+        };
+        assert!(split(None).is_err());
+        let given = split(Some(30)).expect("a split");
+        assert_eq!((given.cut, given.step), (30, 2));
+        assert!(split(Some(53)).is_err());
+    }
+}
