@@ -39,7 +39,7 @@ impl Explained for InProcess<'_> {
         let cutter = Cutter::new(self.meta, self.categories, self.fitted);
         let windows: Vec<panel::Window> =
             histories.iter().flat_map(|history| cutter.windows(history, &[origin])).collect();
-        let forecasts = model::forecast(self.model, &windows)?;
+        let forecasts = model::forecast(self.model, &windows);
         Ok(forecasts.iter().map(outputs_of).collect())
     }
 }

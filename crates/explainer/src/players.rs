@@ -108,47 +108,50 @@ pub fn altered(
     cut: Cut,
 ) -> History {
     let mut altered = history.clone();
+    let swap = Swap { history, background, cut };
     let absent = players.iter().zip(coalition).filter(|(_, is_present)| !**is_present);
     for (player, _) in absent {
         if *player == Player::Category {
             altered.statics.category.clone_from(&background.statics.category);
         }
         for channel in player.channels() {
-            replace(&mut altered, history, background, *channel, *player, cut);
+            swap.replace(&mut altered, *player, *channel);
         }
     }
     altered
 }
 
-fn replace(
-    altered: &mut History,
-    history: &History,
-    background: &History,
-    channel: Channel,
-    player: Player,
+/// What stands in for what.
+struct Swap<'a> {
+    history: &'a History,
+    background: &'a History,
     cut: Cut,
-) {
-    if history.channel(channel).is_empty() {
-        return;
-    }
-    let is_share = matches!(channel, Channel::InStock | Channel::Promotion);
-    let ratio = if is_share { 1.0 } else { level_ratio(history, background, channel, cut.origin) };
-    for (index, value) in altered.channels[channel as usize].iter_mut().enumerate() {
-        let period = history.start.plus(index as i32);
-        let is_owned = period <= cut.origin
-            && match player {
-                Player::RecentSales => period >= cut.recent,
-                Player::EarlierSales => period < cut.recent,
-                _ => true,
-            };
-        if is_owned {
-            *value = background.value(channel, period) * ratio;
+}
+
+impl Swap<'_> {
+    /// Puts the background's values where the player owns the channel's periods.
+    fn replace(&self, altered: &mut History, player: Player, channel: Channel) {
+        let Self { history, background, cut } = *self;
+        if history.channel(channel).is_empty() {
+            return;
         }
-    }
-    if channel == Channel::Units {
-        let is_replaced =
-            |period: Period| (player == Player::RecentSales) == (period >= cut.recent);
-        altered.corrections.retain(|correction| !is_replaced(correction.period));
+        let is_share = matches!(channel, Channel::InStock | Channel::Promotion);
+        let ratio =
+            if is_share { 1.0 } else { level_ratio(history, background, channel, cut.origin) };
+        let is_owned = |period: Period| match player {
+            Player::RecentSales => (cut.recent..=cut.origin).contains(&period),
+            Player::EarlierSales => period < cut.recent,
+            _ => period <= cut.origin,
+        };
+        for (index, value) in altered.channels[channel as usize].iter_mut().enumerate() {
+            let period = history.start.plus(index as i32);
+            if is_owned(period) {
+                *value = background.value(channel, period) * ratio;
+            }
+        }
+        if channel == Channel::Units {
+            altered.corrections.retain(|correction| !is_owned(correction.period));
+        }
     }
 }
 

@@ -298,7 +298,7 @@ fn backgrounds<'a>(
             (other.start > explained.start, Digest::of(key), other)
         })
         .collect();
-    candidates.sort_by(|a, b| (a.0, a.1).cmp(&(b.0, b.1)));
+    candidates.sort_by_key(|(is_younger, digest, _)| (*is_younger, *digest));
     candidates.into_iter().take(config.n_background).map(|(_, _, other)| other).collect()
 }
 

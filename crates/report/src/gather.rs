@@ -19,7 +19,7 @@ const FAN: [f64; 5] = [0.05, 0.2, 0.5, 0.8, 0.95];
 const SHOWN: usize = 156;
 
 /// Collects the view of one run.
-pub fn gather(inputs: &Inputs<'_>, n_products: usize) -> Result<View, Error> {
+pub(crate) fn gather(inputs: &Inputs<'_>, n_products: usize) -> Result<View, Error> {
     let features = FeaturesDir::open(inputs.features)?;
     let attributions: Vec<AttributionRow> =
         tables::read(&inputs.explanations.join("attributions.parquet"))?;

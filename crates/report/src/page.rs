@@ -7,7 +7,7 @@ use crate::Error;
 use crate::view::View;
 
 /// The report as one self-contained HTML page.
-pub fn render(view: &View) -> Result<String, Error> {
+pub(crate) fn render(view: &View) -> Result<String, Error> {
     let mut environment = Environment::new();
     environment.set_auto_escape_callback(|_| AutoEscape::Html);
     environment.add_filter("score", score);

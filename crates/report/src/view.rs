@@ -6,7 +6,7 @@ use serde::Serialize;
 
 /// The whole report.
 #[derive(Debug, Clone, Serialize)]
-pub struct View {
+pub(crate) struct View {
     /// Name of the data set.
     pub dataset: String,
     /// Facts in the header: label and value.
@@ -33,7 +33,7 @@ pub struct View {
 
 /// One featured product.
 #[derive(Debug, Clone, Serialize)]
-pub struct ProductView {
+pub(crate) struct ProductView {
     /// Series as text.
     pub series: String,
     /// Its title, empty where unknown.
@@ -66,7 +66,7 @@ pub struct ProductView {
 
 /// One attribution.
 #[derive(Debug, Clone, Serialize)]
-pub struct Waterfall {
+pub(crate) struct Waterfall {
     /// What is explained.
     pub output: String,
     /// Output with every player absent.
@@ -79,7 +79,7 @@ pub struct Waterfall {
 
 /// All scores of one task.
 #[derive(Debug, Clone, Serialize)]
-pub struct ScoreGroup {
+pub(crate) struct ScoreGroup {
     /// Task, for people.
     pub task: String,
     /// One a metric and horizon.
@@ -88,7 +88,7 @@ pub struct ScoreGroup {
 
 /// One metric at one horizon for all models.
 #[derive(Debug, Clone, Serialize)]
-pub struct ScoreRow {
+pub(crate) struct ScoreRow {
     /// Metric, for people.
     pub metric: String,
     /// Horizon, for people.
@@ -103,7 +103,7 @@ pub struct ScoreRow {
 
 /// One score.
 #[derive(Debug, Clone, Serialize)]
-pub struct ScoreCell {
+pub(crate) struct ScoreCell {
     /// The score.
     pub value: f64,
     /// Its 95 % interval.
@@ -116,7 +116,7 @@ pub struct ScoreCell {
 
 /// True against predicted units of the dense baseline.
 #[derive(Debug, Clone, Serialize)]
-pub struct Scatter {
+pub(crate) struct Scatter {
     /// Units sold.
     pub observed: Vec<f32>,
     /// Units predicted.
@@ -125,7 +125,7 @@ pub struct Scatter {
 
 /// Predicted against observed frequency of one turn.
 #[derive(Debug, Clone, Serialize)]
-pub struct Reliability {
+pub(crate) struct Reliability {
     /// Which turn and horizon.
     pub name: String,
     /// Mean predicted probability by bin.
@@ -137,13 +137,13 @@ pub struct Reliability {
 }
 
 /// Score values that are better the higher they are; every other metric is an error.
-pub const HIGHER_IS_BETTER: [&str; 1] = ["macro_f1"];
+pub(crate) const HIGHER_IS_BETTER: [&str; 1] = ["macro_f1"];
 
 /// Metrics that are compared with a target rather than minimised.
-pub const NOT_RANKED: [&str; 2] = ["bias", "coverage"];
+pub(crate) const NOT_RANKED: [&str; 2] = ["bias", "coverage"];
 
 /// Groups scores into tables: tasks in their order, models with ours first.
-pub fn score_groups(scores: &[lifecycle::Score]) -> (Vec<String>, Vec<ScoreGroup>) {
+pub(crate) fn score_groups(scores: &[lifecycle::Score]) -> (Vec<String>, Vec<ScoreGroup>) {
     let mut models: Vec<String> = Vec::new();
     for score in scores {
         if !models.contains(&score.model) {

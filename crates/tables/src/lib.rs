@@ -19,8 +19,8 @@ pub use attributions::AttributionRow;
 pub use dataset::{
     Dataset, EventCount, Offer, PanelRow, Product, Quarantined, Sale, SaleKind, Stock,
 };
-pub use forecasts::{latest_forecasts, parts};
 pub use features::{FeaturesDir, IndexRow};
+pub use forecasts::{latest_forecasts, parts};
 pub use frame::{Error, Frame, Table, read, write};
 pub use labels::Label;
 pub use plans::PlanRow;
