@@ -1,1 +1,31 @@
 //! How a stage starts, limits, reports, drains and stops.
+//!
+//! A stage brings its generated gRPC servers; this crate does what is the same for all of them:
+//!
+//! - [`Flags`] say where and within which limits; [`logging`] sets tracing up.
+//! - [`serve`] answers on a [`Listener`] with health, reflection, limits and timeouts, and stops
+//!   without losing a request: first it says `NOT_SERVING`, then it accepts nothing new, then it
+//!   finishes what is under way, up to a deadline. A panic costs one request.
+//! - [`Runs`] keeps long work: a bounded pool of threads, events by sequence number, watching,
+//!   cancelling, idempotent starts.
+//! - [`spawn`] and [`BlockingPool`] are the only ways to start a task or to leave the async threads.
+//! - [`status_of`] and [`kind_of`] map the four kinds of errors to gRPC and back.
+//!
+//! It knows no stage and nothing of the domain but [`lifecycle::ErrorKind`], digests and progress.
+
+mod clock;
+mod flags;
+mod guard;
+pub mod logging;
+mod runs;
+mod server;
+mod status;
+mod tasks;
+mod tls;
+
+pub use flags::{Flags, RunLimits};
+pub use logging::LogFlags;
+pub use runs::{RunProgress, Runs};
+pub use server::{Error, Listener, Services, serve, terminated};
+pub use status::{error_chain, kind_of, status_of};
+pub use tasks::{BlockingPool, spawn};

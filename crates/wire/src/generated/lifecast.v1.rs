@@ -37,6 +37,7 @@ pub struct WatchRunRequest {
     #[prost(string, tag = "1")]
     pub run_id: ::prost::alloc::string::String,
     /// Only what came after this sequence number; 0: from the first message that is still kept.
+    /// A number that the run has not reached is one from before the server restarted, and counts as 0.
     #[prost(uint64, tag = "2")]
     pub after_sequence: u64,
 }
@@ -225,7 +226,7 @@ pub mod runs_client {
     )]
     use tonic::codegen::*;
     use tonic::codegen::http::Uri;
-    /// The runs of one server. It remembers the last ones only (`--kept-runs-max`, 256 by default), and
+    /// The runs of one server. It remembers the last ones only (`--max-kept-runs`, 256 by default), and
     /// forgets all when it restarts: work that is started again then finds its artifact in the store.
     #[derive(Debug, Clone)]
     pub struct RunsClient<T> {
@@ -357,7 +358,7 @@ pub mod runs_client {
         /// Follows one run until it ends. Each message is the whole run as of its sequence number, so
         /// a watcher that missed some has lost nothing but old progress. To resume, call again with the
         /// last sequence number seen: no message is then repeated, and none that the server still keeps
-        /// (`--kept-events-max`, 256 a run by default) is left out. The stream ends with OK after the
+        /// (`--max-kept-events`, 64 a run by default) is left out. The stream ends with OK after the
         /// message whose state is final.
         ///
         /// * NOT_FOUND: no such run, or it is forgotten
@@ -454,7 +455,7 @@ pub mod runs_server {
         /// Follows one run until it ends. Each message is the whole run as of its sequence number, so
         /// a watcher that missed some has lost nothing but old progress. To resume, call again with the
         /// last sequence number seen: no message is then repeated, and none that the server still keeps
-        /// (`--kept-events-max`, 256 a run by default) is left out. The stream ends with OK after the
+        /// (`--max-kept-events`, 64 a run by default) is left out. The stream ends with OK after the
         /// message whose state is final.
         ///
         /// * NOT_FOUND: no such run, or it is forgotten
@@ -475,7 +476,7 @@ pub mod runs_server {
             tonic::Status,
         >;
     }
-    /// The runs of one server. It remembers the last ones only (`--kept-runs-max`, 256 by default), and
+    /// The runs of one server. It remembers the last ones only (`--max-kept-runs`, 256 by default), and
     /// forgets all when it restarts: work that is started again then finds its artifact in the store.
     #[derive(Debug)]
     pub struct RunsServer<T> {

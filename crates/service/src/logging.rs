@@ -1,0 +1,74 @@
+//! Logs: tracing to stderr, for people or as JSON lines; stdout belongs to results.
+
+use std::panic::PanicHookInfo;
+
+use tracing::error;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::ParseError;
+
+/// What is logged, and how.
+#[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
+pub struct LogFlags {
+    /// What is logged: `warn`, `info`, `debug`, or by module, such as `info,trainer=debug`
+    #[arg(long, env = "RUST_LOG", default_value = "info", global = true)]
+    pub log: String,
+    /// How it is written to stderr
+    #[arg(long, env = "LIFECAST_LOG_FORMAT", value_enum, default_value_t = LogFormat::Human, global = true)]
+    pub log_format: LogFormat,
+}
+
+/// How logs are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum LogFormat {
+    /// A line for people.
+    Human,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Why logging could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// The filter cannot be read.
+    #[error("--log `{filter}` is no filter such as `info,trainer=debug`")]
+    Filter {
+        /// As given.
+        filter: String,
+        /// What is wrong.
+        source: ParseError,
+    },
+    /// Something else logs already.
+    #[error("logging is set up already")]
+    Taken,
+}
+
+/// Sends logs, and panics as errors, to stderr. To be called once, by a binary.
+pub fn start(flags: &LogFlags) -> Result<(), LogError> {
+    let filter = EnvFilter::try_new(&flags.log)
+        .map_err(|source| LogError::Filter { filter: flags.log.clone(), source })?;
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match flags.log_format {
+        LogFormat::Human => subscriber.with_target(false).try_init(),
+        LogFormat::Json => subscriber.json().flatten_event(true).try_init(),
+    }
+    .map_err(|_| LogError::Taken)?;
+    std::panic::set_hook(Box::new(log_panic));
+    Ok(())
+}
+
+fn log_panic(panic: &PanicHookInfo<'_>) {
+    let place = panic.location().map(ToString::to_string).unwrap_or_default();
+    error!(place, reason = panic.payload_as_str().unwrap_or("no text"), "panic");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_filter_is_named() {
+        let flags = LogFlags { log: "a=b=c".to_owned(), log_format: LogFormat::Human };
+        let error = start(&flags).expect_err("no filter");
+        assert!(error.to_string().contains("a=b=c"), "{error}");
+    }
+}
