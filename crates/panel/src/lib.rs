@@ -4,20 +4,36 @@
 //! requests and an explainer's altered inputs alike. It sees nothing that became known after the
 //! origin. [`Cutter::targets`] is the only function that looks further.
 
+mod calendar;
 mod category;
 mod cutter;
 mod fitted;
 mod history;
+mod known;
+mod launch;
+mod life;
+#[cfg(test)]
+mod marketplace;
 mod meta;
+mod numbers;
+mod path;
+mod scale;
+mod series_inputs;
+mod standards;
 mod statics;
 mod targets;
+mod view;
 mod window;
 
 pub use category::{CategoryUnits, category_units};
-pub use cutter::Cutter;
+pub use cutter::{Cutter, Plan};
 pub use fitted::Fitted;
 pub use history::{Channel, Correction, History, Panel, Statics};
+pub use launch::Launches;
 pub use meta::{PanelMeta, Settings};
+pub use standards::Standards;
 pub use statics::{LEVEL_INPUTS, STATIC_INPUTS};
 pub use targets::{Targets, TurnRow};
 pub use window::{CONTEXT_INPUTS, FilterOutlook, HORIZON_INPUTS, Window};
+
+use path::{nearest, parent_key, path_key};
