@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::path::Path;
 
-use lifecycle::{Day, Frequency, Invalid, Period};
+use lifecycle::{Day, Invalid, Period};
 use panel::Calendar;
 use polars::prelude::{ParquetReader, SerReader};
 use tables::Frame;
@@ -26,9 +26,10 @@ pub(crate) fn calendar(partitions: &Partitions<'_>) -> Result<Calendar, Error> {
     let (mut first, mut last) = (dataset.first_day, dataset.last_day);
     for path in partitions.files("panel") {
         // A cell stands for its whole period, whatever day it is dated.
-        for day in columns(&path, ["day"])?[0].iter().map(|day| frequency.period_of(Day(*day))) {
-            first = first.min(frequency.first_day(day));
-            last = last.max(frequency.last_day(day));
+        for day in frame(&path, &["day"])?.ints("day")? {
+            let period = frequency.period_of(Day(day));
+            first = first.min(frequency.first_day(period));
+            last = last.max(frequency.last_day(period));
         }
     }
     let Some(calendar) = Calendar::between(frequency, first, last) else {
@@ -44,15 +45,16 @@ pub(crate) fn calendar(partitions: &Partitions<'_>) -> Result<Calendar, Error> {
     })
 }
 
-/// Order lines that were known in the period of their sale.
+/// Sales that were known in their period. (Returns may be booked while the shop is closed.)
 fn sales_by_period(partitions: &Partitions<'_>) -> Result<BTreeMap<Period, u32>, Error> {
     let frequency = partitions.dataset.frequency;
     let mut n_rows = BTreeMap::new();
     for path in partitions.files("sales") {
-        let dates = columns(&path, ["day", "known"])?;
-        for (day, known) in dates[0].iter().zip(&dates[1]) {
-            let period = frequency.period_of(Day(*day));
-            if frequency.period_of(Day(*known)) == period {
+        let frame = frame(&path, &["day", "known", "kind"])?;
+        let (days, known) = (frame.ints("day")?, frame.ints("known")?);
+        for ((day, known), kind) in days.into_iter().zip(known).zip(frame.required_texts("kind")?) {
+            let period = frequency.period_of(Day(day));
+            if kind == "sale" && frequency.period_of(Day(known)) == period {
                 *n_rows.entry(period).or_default() += 1;
             }
         }
@@ -64,8 +66,8 @@ fn watched(partitions: &Partitions<'_>) -> Result<BTreeSet<Period>, Error> {
     let frequency = partitions.dataset.frequency;
     let mut watched = BTreeSet::new();
     for path in partitions.files("events") {
-        let days = columns(&path, ["day"])?;
-        watched.extend(days[0].iter().map(|day| frequency.period_of(Day(*day))));
+        let days = frame(&path, &["day"])?.ints("day")?;
+        watched.extend(days.into_iter().map(|day| frequency.period_of(Day(day))));
     }
     Ok(watched)
 }
@@ -75,7 +77,7 @@ fn closed(calendar: &Calendar, n_rows: &BTreeMap<Period, u32>) -> BTreeSet<Perio
     let n_usual = calendar.frequency.periods_of_weeks(USUAL_WEEKS) as i32;
     let Some(begin) = n_rows.keys().next().copied() else { return BTreeSet::new() };
     let is_closed = |period: &Period| {
-        let from = begin.max(period.plus(-n_usual));
+        let from = begin.min(*period).max(period.plus(-n_usual));
         let before: u32 = n_rows.range(from..*period).map(|(_, n_rows)| n_rows).sum();
         let usual = f64::from(before) / f64::from(period.since(from).max(1));
         !n_rows.contains_key(period) && usual >= CLOSED_ROWS_MIN
@@ -83,23 +85,20 @@ fn closed(calendar: &Calendar, n_rows: &BTreeMap<Period, u32>) -> BTreeSet<Perio
     (0..calendar.n_periods as i32).map(|n| calendar.start.plus(n)).filter(is_closed).collect()
 }
 
-/// Some integer columns of a file, read without the others.
-fn columns<const N: usize>(path: &Path, names: [&str; N]) -> Result<[Vec<i32>; N], Error> {
+/// Some columns of a file, read without the others.
+fn frame(path: &Path, columns: &[&str]) -> Result<Frame, Error> {
     let file = File::open(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
     let data = ParquetReader::new(file)
-        .with_columns(Some(names.map(str::to_owned).to_vec()))
+        .with_columns(Some(columns.iter().map(|name| (*name).to_owned()).collect()))
         .finish()
         .map_err(|source| tables::Error::Parquet { path: path.to_owned(), source })?;
-    let frame = Frame::new(path.to_owned(), data);
-    let mut values = [const { Vec::new() }; N];
-    for (column, name) in values.iter_mut().zip(names) {
-        *column = frame.ints(name)?;
-    }
-    Ok(values)
+    Ok(Frame::new(path.to_owned(), data))
 }
 
 #[cfg(test)]
 mod tests {
+    use lifecycle::Frequency;
+
     use super::*;
 
     #[test]

@@ -82,7 +82,10 @@ pub fn run(
         histories: histories(&partitions, &calendar, progress)?,
     };
     if panel.histories.is_empty() {
-        return Err(Error::Dataset(Invalid::new("dataset", "no series has a whole period of data")));
+        return Err(Error::Dataset(Invalid::new(
+            "dataset",
+            "no series has a whole period of data",
+        )));
     }
     let products: BTreeSet<&ProductId> =
         panel.histories.iter().map(|history| &history.series.product).collect();

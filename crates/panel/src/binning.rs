@@ -169,8 +169,8 @@ pub struct DatedRows {
 
 /// Bins the rows of one series; `None` where none of its life lies in the calendar.
 ///
-/// The arrays start at the launch if it is known (an earlier sale comes first), else at the first
-/// sale, view or day in stock, or at the first cell of a ready panel. From there to the calendar's
+/// The arrays start at the launch if it is known (an earlier sale comes first), else when the first
+/// sale was known, at the first view or day in stock, or at the first cell of a ready panel. From there to the calendar's
 /// end, a period without sales has 0 units if the units come from dated rows, and NaN if they come
 /// from a ready panel or the shop was closed.
 pub fn bin(
@@ -252,14 +252,15 @@ fn first_period(calendar: &Calendar, statics: &Statics, rows: &DatedRows) -> Opt
     [sold, given, watched, stocked.min()].into_iter().flatten().min()
 }
 
-/// The first period whose sales were more than undone within it.
+/// The first period in which it was known that more was sold than undone.
+///
+/// Not the period of that sale: had it been booked late, nobody would have known of the series.
 fn first_sold(calendar: &Calendar, sales: &[Sold]) -> Option<Period> {
-    let mut units = BTreeMap::<(Period, Period), f64>::new();
+    let mut units = BTreeMap::<Period, f64>::new();
     for sale in sales.iter().filter(|sale| sale.kind != SoldKind::Return) {
-        let period = |day| calendar.frequency.period_of(day);
-        *units.entry((period(sale.day), period(sale.known))).or_default() += sale.units;
+        *units.entry(calendar.frequency.period_of(sale.known)).or_default() += sale.units;
     }
-    units.into_iter().find(|(_, units)| *units > 0.0).map(|((period, _), _)| period)
+    units.into_iter().find(|(_, units)| *units > 0.0).map(|(period, _)| period)
 }
 
 /// Units, orders and returns of order lines.

@@ -86,6 +86,17 @@ fn an_order_cancelled_within_its_week_never_was() {
 }
 
 #[test]
+fn a_first_sale_that_was_booked_late_starts_no_life_before_it_was_known() {
+    let sales = vec![
+        sold(day("2010-01-05"), day("2010-01-20"), 3.0),
+        sold(day("2010-01-26"), day("2010-01-26"), 4.0),
+    ];
+    let history = binned(&four_weeks(), &DatedRows { sales, ..DatedRows::default() });
+    assert_eq!(history.start, Frequency::Week.period_of(day("2010-01-20")));
+    assert_eq!(history.channel(Channel::Units), [0.0, 4.0]);
+}
+
+#[test]
 fn returns_and_views_have_their_own_channels() {
     let mut calendar = four_weeks();
     calendar.watched = [calendar.start.plus(1), calendar.start.plus(2)].into();
