@@ -1,11 +1,11 @@
-//! The panel's calendar: whole periods, and those in which the shop was closed.
+//! Which periods the data covers: whole ones, and not those in which the shop was closed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::path::Path;
 
 use lifecycle::{Day, Invalid, Period};
-use panel::Calendar;
+use panel::Coverage;
 use polars::prelude::{ParquetReader, SerReader};
 use tables::Frame;
 
@@ -20,7 +20,7 @@ const CLOSED_ROWS_MIN: f64 = 10.0;
 const USUAL_WEEKS: u32 = 13;
 
 /// Reads the dates of all rows, and nothing else, once.
-pub(crate) fn calendar(partitions: &Partitions<'_>) -> Result<Calendar, Error> {
+pub(crate) fn coverage(partitions: &Partitions<'_>) -> Result<Coverage, Error> {
     let dataset = &partitions.dataset;
     let frequency = dataset.frequency;
     let (mut first, mut last) = (dataset.first_day, dataset.last_day);
@@ -32,16 +32,16 @@ pub(crate) fn calendar(partitions: &Partitions<'_>) -> Result<Calendar, Error> {
             last = last.max(frequency.last_day(period));
         }
     }
-    let Some(calendar) = Calendar::between(frequency, first, last) else {
+    let Some(coverage) = Coverage::between(frequency, first, last) else {
         let reason = format!("from {first} to {last} there is no whole {frequency:?}");
         return Err(Error::Dataset(Invalid::new("dataset.json", reason.to_lowercase())));
     };
-    Ok(Calendar {
-        closed: closed(&calendar, &sales_by_period(partitions)?),
+    Ok(Coverage {
+        closed: closed(&coverage, &sales_by_period(partitions)?),
         watched: watched(partitions)?,
         units_per_one: dataset.units_per_one,
         all_lives_ended: dataset.all_lives_ended,
-        ..calendar
+        ..coverage
     })
 }
 
@@ -73,8 +73,8 @@ fn watched(partitions: &Partitions<'_>) -> Result<BTreeSet<Period>, Error> {
 }
 
 /// Periods without any row where rows are usual. Looks at no later period.
-fn closed(calendar: &Calendar, n_rows: &BTreeMap<Period, u32>) -> BTreeSet<Period> {
-    let n_usual = calendar.frequency.periods_of_weeks(USUAL_WEEKS) as i32;
+fn closed(coverage: &Coverage, n_rows: &BTreeMap<Period, u32>) -> BTreeSet<Period> {
+    let n_usual = coverage.frequency.periods_of_weeks(USUAL_WEEKS) as i32;
     let Some(begin) = n_rows.keys().next().copied() else { return BTreeSet::new() };
     let is_closed = |period: &Period| {
         let from = begin.min(*period).max(period.plus(-n_usual));
@@ -82,7 +82,7 @@ fn closed(calendar: &Calendar, n_rows: &BTreeMap<Period, u32>) -> BTreeSet<Perio
         let usual = f64::from(before) / f64::from(period.since(from).max(1));
         !n_rows.contains_key(period) && usual >= CLOSED_ROWS_MIN
     };
-    (0..calendar.n_periods as i32).map(|n| calendar.start.plus(n)).filter(is_closed).collect()
+    (0..coverage.n_periods as i32).map(|n| coverage.start.plus(n)).filter(is_closed).collect()
 }
 
 /// Some columns of a file, read without the others.
@@ -103,12 +103,12 @@ mod tests {
 
     #[test]
     fn a_period_without_rows_is_closed_only_where_rows_are_usual() {
-        let calendar = Calendar::new(Frequency::Week, Period(0), 8);
+        let coverage = Coverage::new(Frequency::Week, Period(0), 8);
         let rows = |n: u32| -> BTreeMap<Period, u32> {
             (0..8).filter(|week| ![0, 3, 6].contains(week)).map(|week| (Period(week), n)).collect()
         };
-        assert_eq!(closed(&calendar, &rows(30)), [Period(3), Period(6)].into());
-        assert_eq!(closed(&calendar, &rows(3)), BTreeSet::new());
-        assert_eq!(closed(&calendar, &BTreeMap::new()), BTreeSet::new());
+        assert_eq!(closed(&coverage, &rows(30)), [Period(3), Period(6)].into());
+        assert_eq!(closed(&coverage, &rows(3)), BTreeSet::new());
+        assert_eq!(closed(&coverage, &BTreeMap::new()), BTreeSet::new());
     }
 }
