@@ -50,7 +50,7 @@ impl Lot {
 
     /// Units of one line.
     pub(crate) fn units(&self, draws: &mut Draws) -> i64 {
-        let lots = draws.geometric(self.one_share).min(200);
+        let lots = draws.geometric(self.one_share).min(30);
         let is_bulk = self.bulk_share > 0.0 && draws.chance(self.bulk_share);
         self.size * lots * if is_bulk { self.bulk } else { 1 }
     }

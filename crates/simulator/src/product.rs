@@ -87,7 +87,7 @@ impl<'a> Product<'a> {
         let level = category.level + brand.level + adjective.2;
         // What comes in large lots is bought less often.
         let lines = draws.log_normal(department.temper.lines) * level.exp();
-        let lines = (lines * lot.mean().powf(-0.35)).clamp(0.05, 400.0);
+        let lines = (lines * lot.mean().powf(-0.5)).clamp(0.05, 400.0);
         let n_weeks = market.config.weeks as usize + LEAD_WEEKS;
         let pricing = Pricing {
             mechanisms: market.mechanisms,

@@ -71,8 +71,8 @@ impl Shelf {
         let position = self.on_hand + self.under_way.iter().map(|(_, units)| units).sum::<i64>();
         let weeks = self.delivery_weeks + 1.0 + self.safety_weeks;
         let wanted = (self.weekly_sales * weeks + 4.0 * self.line_units).ceil() as i64;
-        // Orders go out when a third of the target is gone: few and larger ones.
-        if 3 * position > 2 * wanted {
+        // Orders go out when a quarter of the target is gone: few and larger ones.
+        if 4 * position > 3 * wanted {
             return;
         }
         let lots = (wanted - position + self.lot - 1) / self.lot;

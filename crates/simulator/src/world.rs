@@ -137,7 +137,7 @@ pub(crate) const STAPLE: Temper = Temper {
     cuts_per_year: 0.05,
     has_drops: false,
     before: 360,
-    lines: spread(6.2, 1.05),
+    lines: spread(7.0, 1.05),
     lots: [0.62, 0.26, 0.12],
     steadiness: spread(2.5, 0.5),
     drift: 0.4,
@@ -148,7 +148,7 @@ pub(crate) const STAPLE: Temper = Temper {
     markdown: 0.55,
     returns: 0.03,
     delivery: spread(3.0, 0.4),
-    safety: 3.0,
+    safety: 3.8,
 };
 
 /// Electronics and toys: adopted and replaced within a year or two.
@@ -160,7 +160,7 @@ pub(crate) const GADGET: Temper = Temper {
     evergreen: 0.06,
     relaunch: 0.03,
     permanent_hit: 0.12,
-    lines: spread(10.0, 1.05),
+    lines: spread(11.5, 1.05),
     lots: [0.9, 0.08, 0.02],
     elasticity: spread(1.9, 0.35),
     promotions_per_year: 4.0,
@@ -195,7 +195,7 @@ pub(crate) const FASHION: Temper = Temper {
     markdown: 0.85,
     returns: 0.22,
     delivery: spread(8.0, 0.4),
-    safety: 4.0,
+    safety: 5.0,
 };
 
 /// Supplies for trades: long lives, few orders, large lots.
@@ -211,7 +211,7 @@ pub(crate) const TRADE: Temper = Temper {
     cuts_per_year: 0.08,
     has_drops: false,
     before: 360,
-    lines: spread(9.0, 1.1),
+    lines: spread(10.0, 1.05),
     lots: [0.1, 0.3, 0.6],
     steadiness: spread(1.6, 0.5),
     drift: 0.45,
@@ -222,5 +222,5 @@ pub(crate) const TRADE: Temper = Temper {
     markdown: 0.3,
     returns: 0.015,
     delivery: spread(4.0, 0.4),
-    safety: 4.0,
+    safety: 5.0,
 };
