@@ -6,7 +6,7 @@ use polars::prelude::Column;
 use crate::frame::{Error, Frame, Table, float_lists, floats, int_lists, ints, texts};
 
 /// The mechanisms that [`Truth::contributions`] splits demand over, in its order.
-pub const MECHANISMS: [&str; 5] = ["life cycle", "season", "price", "promotion", "noise"];
+pub const MECHANISMS: [&str; 6] = ["life cycle", "season", "market", "price", "promotion", "noise"];
 
 /// The truth about one product by week.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,8 +23,10 @@ pub struct Truth {
     pub elasticity: f32,
     /// Which family the demand curve is of.
     pub family: String,
-    /// Change of expected units by each of [`MECHANISMS`], row-major `[n_weeks, 5]`; they sum to
-    /// the units that demand would have bought.
+    /// Change of expected units by each of [`MECHANISMS`], row-major `[n_weeks, 6]`: the level of
+    /// the life cycle, then Shapley values of the factors on it. All but noise sum to `demand`;
+    /// noise is what customers wanted beyond it, so that all sum to the units that they would have
+    /// bought had there been stock.
     pub contributions: Vec<f32>,
 }
 
