@@ -27,6 +27,15 @@ impl<const N: usize> Sums<N> {
         self.n[band] += weight;
     }
 
+    fn merge(&mut self, other: &Self) {
+        for band in 0..N_AGE_BANDS {
+            self.n[band] += other.n[band];
+            for (sum, value) in self.by_age[band].iter_mut().zip(other.by_age[band]) {
+                *sum += value;
+            }
+        }
+    }
+
     /// Means of the band, or of all bands where it is thin; `None` without rows.
     fn rates(&self, age_band: u8) -> Option<[f64; N]> {
         let band = usize::from(age_band);
@@ -42,7 +51,7 @@ impl<const N: usize> Sums<N> {
 
 /// Rates of turns and stages, counted over training rows.
 #[derive(Debug, Clone)]
-pub struct BaseRate {
+pub(crate) struct BaseRate {
     turns: [Sums<3>; 3],
     /// Now, and at the three horizons.
     stages: [Sums<5>; 4],
@@ -56,18 +65,28 @@ impl Default for BaseRate {
 
 impl BaseRate {
     /// Counts a training row of turns at one of [`lifecycle::OUTLOOK_WEEKS`].
-    pub fn add_turns(&mut self, outlook: usize, age_band: u8, came: [bool; 3]) {
+    pub(crate) fn add_turns(&mut self, outlook: usize, age_band: u8, came: [bool; 3]) {
         let came = came.map(|came| f64::from(u8::from(came)));
         self.turns[outlook].add(age_band, came, 1.0);
     }
 
     /// Counts a training row of stages: `ahead` 0 is now, else the outlook after it.
-    pub fn add_stage(&mut self, ahead: usize, age_band: u8, label: [f64; 5], weight: f64) {
+    pub(crate) fn add_stage(&mut self, ahead: usize, age_band: u8, label: [f64; 5], weight: f64) {
         self.stages[ahead].add(age_band, label, weight);
     }
 
+    /// Adds what another has counted.
+    pub(crate) fn merge(&mut self, other: &Self) {
+        for (sums, other) in self.turns.iter_mut().zip(&other.turns) {
+            sums.merge(other);
+        }
+        for (sums, other) in self.stages.iter_mut().zip(&other.stages) {
+            sums.merge(other);
+        }
+    }
+
     /// What is said of a series of this age.
-    pub fn outlooks(&self, age_band: u8) -> [Outlook; 3] {
+    pub(crate) fn outlooks(&self, age_band: u8) -> [Outlook; 3] {
         std::array::from_fn(|outlook| Outlook {
             turns: self.turns[outlook].rates(age_band).map(|rates| rates.map(|rate| rate as f32)),
             stage: self.stages[outlook + 1].rates(age_band).map(StageProbabilities::from_weights),
@@ -75,7 +94,7 @@ impl BaseRate {
     }
 
     /// The stage now; *ended* is 0.
-    pub fn stage_now(&self, age_band: u8) -> Option<StageProbabilities> {
+    pub(crate) fn stage_now(&self, age_band: u8) -> Option<StageProbabilities> {
         let mut rates = self.stages[0].rates(age_band)?;
         rates[Stage::Ended.index()] = 0.0;
         Some(StageProbabilities::from_weights(rates))

@@ -121,8 +121,7 @@ mod tests {
         let resamples = Resamples::new(n, 200, 3);
         let products: Vec<u32> = (0..n as u32).collect();
         let ours = sample(n, 9);
-        let peer: Vec<f64> =
-            ours.chunks(2).flat_map(|sums| [sums[0] + 0.125, sums[1]]).collect();
+        let peer: Vec<f64> = ours.chunks(2).flat_map(|sums| [sums[0] + 0.125, sums[1]]).collect();
         let scores = |sums: &[f64]| resamples.scores(200, &products, sums, mean);
         let differences: Vec<f64> =
             scores(&ours).iter().zip(scores(&peer)).map(|(ours, peer)| ours - peer).collect();

@@ -45,7 +45,6 @@ pub(crate) struct StageLosses {
     pub(crate) rps: f32,
     /// Likeliest stage.
     pub(crate) answer: u8,
-    pub(crate) probabilities: [f32; 5],
 }
 
 impl Losses {
@@ -97,7 +96,8 @@ fn units_losses(units: &UnitsForecast, row: &Row, row_number: usize, grain: f32)
             losses.at_most[level] += u16::from(sold <= *quantile);
         }
         // Multiples of the golden ratio fill 0..1 evenly in any order of rows.
-        let uniform = ((row_number * row.units.len() + step) as f64 * 0.618_033_988_749_894_9).fract();
+        let uniform =
+            ((row_number * row.units.len() + step) as f64 * 0.618_033_988_749_894_9).fract();
         let pit = randomised_pit(f64::from(sold), quantiles, f64::from(grain), uniform);
         losses.pit[((pit * N_PIT_BINS as f64) as usize).min(N_PIT_BINS - 1)] += 1;
     }
@@ -138,6 +138,5 @@ fn stage_losses(said: &StageProbabilities, target: &StageTarget, is_now: bool) -
         log_loss: log_loss as f32,
         rps: rps as f32,
         answer: StageProbabilities::from_weights(probabilities).likeliest().index() as u8,
-        probabilities: probabilities.map(|probability| probability as f32),
     }
 }

@@ -64,18 +64,25 @@ impl Basis {
             Rule::BaseRate => None,
             Rule::SeasonalNaive => Some(points(self.naive.clone())),
             Rule::TrailingQuantiles => Some(self.trailing.units(n_steps)),
-            Rule::AllZeros => Some(Trailing::default().units(n_steps)),
+            Rule::AllZeros => Some(UnitsForecast {
+                cumulative_quantiles: vec![0.0; n_steps * lifecycle::N_LEVELS],
+                ..Trailing::default().units(n_steps)
+            }),
             Rule::TrailingGrowth => Some(points(self.growth.units(meta.frequency, n_steps))),
             Rule::TrapezoidFilter => {
                 Some(points(self.filter.expected.iter().map(|units| units * self.scale).collect()))
             }
         };
         let (stage_now, outlooks) = match rule {
-            Rule::BaseRate => (base_rate.stage_now(self.age_band), base_rate.outlooks(self.age_band)),
+            Rule::BaseRate => {
+                (base_rate.stage_now(self.age_band), base_rate.outlooks(self.age_band))
+            }
             Rule::TrapezoidFilter => (
                 Some(self.filter.stage_now),
                 self.filter.stages.map(|stage| Outlook { turns: None, stage: Some(stage) }),
             ),
+            // Nothing is sold: every share falls to nothing.
+            Rule::AllZeros => (None, [Outlook { turns: Some([1.0, 0.0, 1.0]), stage: None }; 3]),
             _ => (None, [Outlook::default(); 3]),
         };
         Forecast {
@@ -102,6 +109,13 @@ pub(crate) struct FitRow {
     pub(crate) basis: Basis,
     /// Units by step; NaN where missing, or where the step is no validation row.
     pub(crate) units: Vec<f32>,
+}
+
+impl FitRow {
+    /// Whether any step can be fitted on.
+    pub(crate) fn is_observed(&self) -> bool {
+        self.units.iter().any(|units| units.is_finite())
+    }
 }
 
 /// A test row.
@@ -163,6 +177,11 @@ impl Source<'_> {
             .collect();
         origins.reverse();
         origins
+    }
+
+    /// Whether an origin lies before all test origins.
+    pub(crate) fn is_before_cut(&self, origin: Period) -> bool {
+        self.split.n_before(origin) < self.split.cut
     }
 
     fn is_validation(&self, origin: Period, step: usize) -> bool {

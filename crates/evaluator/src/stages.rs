@@ -10,11 +10,11 @@ const SCORED_MASS_MIN: f64 = 0.5;
 
 /// What a stage forecast is scored against.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct StageTarget {
+pub(crate) struct StageTarget {
     /// Probability of each stage; one-hot where the truth is known.
-    pub label: [f64; 5],
+    pub(crate) label: [f64; 5],
     /// The likeliest stage, the earlier one of two.
-    pub class: u8,
+    pub(crate) class: u8,
 }
 
 impl StageTarget {
@@ -41,14 +41,14 @@ impl StageTarget {
 
 /// Labels of the whole calendar and, from the simulator, the truth.
 #[derive(Debug, Default)]
-pub struct StageTargets {
+pub(crate) struct StageTargets {
     labels: BTreeMap<ProductId, Label>,
     truth: Option<BTreeMap<ProductId, Truth>>,
 }
 
 impl StageTargets {
     /// Targets by product.
-    pub fn new(labels: Vec<Label>, truth: Option<Vec<Truth>>) -> Self {
+    pub(crate) fn new(labels: Vec<Label>, truth: Option<Vec<Truth>>) -> Self {
         let by_product = |row: Truth| (row.product.clone(), row);
         Self {
             labels: labels.into_iter().map(|row| (row.product.clone(), row)).collect(),
@@ -57,12 +57,12 @@ impl StageTargets {
     }
 
     /// Whether rows are scored against the truth.
-    pub fn are_true(&self) -> bool {
+    pub(crate) fn are_true(&self) -> bool {
         self.truth.is_some()
     }
 
     /// The target in a period; `is_now`: *ended* is no answer.
-    pub fn at(
+    pub(crate) fn at(
         &self,
         product: &ProductId,
         frequency: Frequency,
@@ -78,7 +78,12 @@ impl StageTargets {
 
     /// The settled label in a period. Lives that ran before the data began say nothing of
     /// introduction and growth.
-    pub fn label(&self, product: &ProductId, period: Period, is_now: bool) -> Option<StageTarget> {
+    pub(crate) fn label(
+        &self,
+        product: &ProductId,
+        period: Period,
+        is_now: bool,
+    ) -> Option<StageTarget> {
         let label = self.labels.get(product)?;
         let (stages, _) = label.at(period)?;
         let is_late = !label.is_left_censored;
@@ -161,13 +166,10 @@ mod tests {
         let targets = StageTargets::new(Vec::new(), Some(vec![truth]));
         assert!(targets.are_true());
         let class = |period, is_now| at(&targets, period, is_now).map(|target| target.class);
-        assert_eq!([99, 100, 102, 103, 104].map(|period| class(period, false)), [
-            None,
-            Some(0),
-            Some(2),
-            Some(4),
-            None
-        ]);
+        assert_eq!(
+            [99, 100, 102, 103, 104].map(|period| class(period, false)),
+            [None, Some(0), Some(2), Some(4), None]
+        );
         assert_eq!(class(103, true), None);
         let day = Frequency::Day.period_of(Day(Frequency::Week.first_day(Period(101)).0 + 3));
         let daily = targets.at(&"mug".into(), Frequency::Day, day, false);
