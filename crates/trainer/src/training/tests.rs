@@ -126,7 +126,7 @@ impl Progress for CancelAt {
 
 #[test]
 fn a_tiny_set_is_learnt_by_heart() {
-    let config = Config { steps_max: 250, dropout: 0.0, learning_rate: 1e-2, ..config() };
+    let config = Config { steps_max: 150, dropout: 0.0, learning_rate: 1e-2, ..config() };
     let rows = rows(24);
     let outcome = train(&network(), &rows, &config, None, &Unwatched).expect("trains");
     let line: Line = serde_json::from_str(outcome.lines.last().expect("lines")).expect("a line");
