@@ -31,7 +31,8 @@ fn at(history: &History, origin: Period) -> Option<History> {
     for correction in later {
         let index = usize::try_from(correction.period.since(history.start)).ok();
         if let Some(units) = index.and_then(|index| units.get_mut(index)) {
-            *units = (*units - correction.change).max(0.0);
+            // Exact, and in the end never negative: see `panel::bin`. On the way it may be.
+            *units -= correction.change;
         }
     }
     history.corrections = kept;
@@ -49,7 +50,7 @@ mod tests {
     #[test]
     fn later_periods_corrections_and_ends_are_unknown() {
         let mut channels: [Vec<f32>; 8] = Default::default();
-        channels[Channel::Units as usize] = vec![4.0, 7.0, 9.0];
+        channels[Channel::Units as usize] = vec![4.0, 7.0, 9.0, 0.0];
         let correction = |period, known, change| Correction {
             period: Period(period),
             known: Period(known),
@@ -60,14 +61,18 @@ mod tests {
             statics: Statics { end: Some(Period(12)), ..Statics::default() },
             start: Period(10),
             channels,
-            corrections: vec![correction(10, 11, -2.0), correction(11, 12, -5.0)],
-            given_stage: vec![1, 2, 3],
+            corrections: vec![
+                correction(10, 11, -2.0),
+                correction(11, 12, 15.0),
+                correction(11, 13, -20.0),
+            ],
+            given_stage: vec![1, 2, 3, 3],
         };
         let seen = at(&history, Period(11)).expect("begun");
         assert_eq!(seen.channel(Channel::Units), [4.0, 12.0]);
         assert_eq!(seen.corrections, [correction(10, 11, -2.0)]);
         assert_eq!((seen.statics.end, seen.given_stage.len()), (None, 2));
-        assert_eq!(at(&history, Period(12)), Some(history.clone()));
+        assert_eq!(at(&history, Period(13)), Some(history.clone()));
         assert_eq!(at(&history, Period(9)), None);
     }
 }

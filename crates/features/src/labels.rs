@@ -7,9 +7,9 @@
 //! at the cut; labels for the test see all of it. Where the data brings its own stage, that is the
 //! label.
 //!
-//! The method is the project's own. Empirical Bayes with a smoothing floor: Robbins 1956;
-//! quasi-likelihood: McCullagh & Nelder 1989; tempering the likelihood because neighbouring weeks
-//! are not independent evidence: Grünwald & van Ommen 2017.
+//! The method is the project's own. Empirical Bayes with a smoothing floor goes back to Robbins
+//! 1956; tempering the likelihood, because neighbouring weeks are not independent evidence, to
+//! Grünwald & van Ommen 2017.
 
 use std::collections::BTreeSet;
 
@@ -177,9 +177,9 @@ impl Smoother<'_> {
             .map(|period| {
                 let weight = match self.purpose {
                     Purpose::Test if is_complete => 1.0,
-                    Purpose::Test => f32::from(u8::from(
-                        n_later >= frequency.periods_of_weeks(SETTLED_WEEKS),
-                    )),
+                    Purpose::Test => {
+                        f32::from(u8::from(n_later >= frequency.periods_of_weeks(SETTLED_WEEKS)))
+                    }
                     Purpose::Training => settled(frequency, n_later),
                 };
                 let counts = product.exposures[period] > 0.0 || period >= ended_at;

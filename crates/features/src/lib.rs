@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use lifecycle::{Invalid, ProductId, Progress, Split, unseen_products};
-use panel::{Calendar, Fitted, History, Panel, Settings, Statics};
+use panel::{Coverage, Fitted, History, Panel, Settings, Statics};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use tables::Product;
@@ -19,8 +19,8 @@ pub use crate::error::Error;
 use crate::labels::{Purpose, labels};
 use crate::partitions::Partitions;
 
-mod calendar;
 mod config;
+mod coverage;
 mod error;
 mod known;
 mod labels;
@@ -70,19 +70,22 @@ pub fn run(
     let partitions = Partitions::open(inputs.dataset)?;
     let settings = config.settings(&partitions.dataset);
     settings.validate().map_err(Error::Config)?;
-    let calendar = calendar::calendar(&partitions)?;
-    let split = split(config, &calendar, settings)?;
+    let coverage = coverage::coverage(&partitions)?;
+    let split = split(config, &coverage, settings)?;
     let panel = Panel {
-        frequency: calendar.frequency,
-        start: calendar.start,
-        n_periods: calendar.n_periods,
+        frequency: coverage.frequency,
+        start: coverage.start,
+        n_periods: coverage.n_periods,
         units_per_one: partitions.dataset.units_per_one,
         share_depth: config.share_depth.unwrap_or(partitions.dataset.share_depth),
         all_lives_ended: partitions.dataset.all_lives_ended,
-        histories: histories(&partitions, &calendar, progress)?,
+        histories: histories(&partitions, &coverage, progress)?,
     };
     if panel.histories.is_empty() {
-        return Err(Error::Dataset(Invalid::new("dataset", "no series has a whole period of data")));
+        return Err(Error::Dataset(Invalid::new(
+            "dataset",
+            "no series has a whole period of data",
+        )));
     }
     let products: BTreeSet<&ProductId> =
         panel.histories.iter().map(|history| &history.series.product).collect();
@@ -110,7 +113,7 @@ pub fn run(
         n_products,
         n_unseen,
         n_periods: panel.n_periods,
-        n_closed: calendar.closed.len(),
+        n_closed: coverage.closed.len(),
         cut: split.cut,
         horizon: split.horizon,
         n_labels_train: train.len(),
@@ -122,9 +125,9 @@ pub fn run(
 }
 
 /// The split; a data set that is too short is the data's fault, a wrong setting the caller's.
-fn split(config: &Config, calendar: &Calendar, settings: Settings) -> Result<Split, Error> {
-    let periods = (calendar.start, calendar.n_periods);
-    config.split(calendar.frequency, periods, settings.horizon).map_err(|invalid| {
+fn split(config: &Config, coverage: &Coverage, settings: Settings) -> Result<Split, Error> {
+    let periods = (coverage.start, coverage.n_periods);
+    config.split(coverage.frequency, periods, settings.horizon).map_err(|invalid| {
         if config.cut.is_some() { Error::Config(invalid) } else { Error::Dataset(invalid) }
     })
 }
@@ -132,13 +135,13 @@ fn split(config: &Config, calendar: &Calendar, settings: Settings) -> Result<Spl
 /// All series, sorted, binned one partition after the other.
 fn histories(
     partitions: &Partitions<'_>,
-    calendar: &Calendar,
+    coverage: &Coverage,
     progress: &dyn Progress,
 ) -> Result<Vec<History>, Error> {
     let products: BTreeMap<ProductId, Statics> = partitions
         .products()?
         .into_iter()
-        .map(|product| (product.product.clone(), statics(calendar, product)))
+        .map(|product| (product.product.clone(), statics(coverage, product)))
         .collect();
     let n_partitions = partitions.dataset.n_partitions;
     let mut histories = Vec::new();
@@ -149,7 +152,7 @@ fn histories(
             .into_par_iter()
             .map(|(series, rows)| {
                 let statics = products.get(&series.product).cloned().unwrap_or_default();
-                panel::bin(calendar, series, statics, &rows)
+                panel::bin(coverage, series, statics, &rows)
             })
             .collect();
         histories.extend(binned.into_iter().flatten());
@@ -159,9 +162,9 @@ fn histories(
     Ok(histories)
 }
 
-fn statics(calendar: &Calendar, product: Product) -> Statics {
+fn statics(coverage: &Coverage, product: Product) -> Statics {
     let Product { product: _, category, brand, title, launch, end } = product;
-    let period = |day| calendar.frequency.period_of(day);
+    let period = |day| coverage.frequency.period_of(day);
     Statics { category, brand, title, launch: launch.map(period), end: end.map(period) }
 }
 

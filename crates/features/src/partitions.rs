@@ -4,7 +4,6 @@
 //! the panel made so far.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use lifecycle::{Series, Stage};
@@ -68,7 +67,9 @@ impl<'a> Partitions<'a> {
         let rows: Vec<R> = tables::read(&path)?;
         for group in rows.chunk_by(|row, next| row.series() == next.series()) {
             let of_series = by_series.entry(group[0].series().clone()).or_default();
-            group.iter().for_each(|row| row.add_to(of_series));
+            for row in group {
+                row.add_to(of_series);
+            }
         }
         Ok(())
     }
@@ -92,7 +93,8 @@ impl DatedRow for Sale {
     }
 
     fn add_to(&self, rows: &mut DatedRows) {
-        let Self { series: _, day, known, kind, units, price, discount, order, customer: _ } = *self;
+        let Self { series: _, day, known, kind, units, price, discount, order, customer: _ } =
+            *self;
         let kind = match kind {
             SaleKind::Sale => SoldKind::Sale,
             SaleKind::Cancellation => SoldKind::Cancellation,

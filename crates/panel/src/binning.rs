@@ -16,7 +16,7 @@ mod prices;
 
 /// The periods to bin into, and what the whole data set says about each of them.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Calendar {
+pub struct Coverage {
     /// Length of a period.
     pub frequency: Frequency,
     /// First whole period.
@@ -33,7 +33,7 @@ pub struct Calendar {
     pub all_lives_ended: bool,
 }
 
-impl Calendar {
+impl Coverage {
     /// Whole periods without closures or views, in plain units.
     pub fn new(frequency: Frequency, start: Period, n_periods: usize) -> Self {
         Self {
@@ -167,21 +167,21 @@ pub struct DatedRows {
     pub given: Vec<Given>,
 }
 
-/// Bins the rows of one series; `None` where none of its life lies in the calendar.
+/// Bins the rows of one series; `None` where none of its life is covered.
 ///
-/// The arrays start at the launch if it is known (an earlier sale comes first), else at the first
-/// sale, view or day in stock, or at the first cell of a ready panel. From there to the calendar's
-/// end, a period without sales has 0 units if the units come from dated rows, and NaN if they come
-/// from a ready panel or the shop was closed.
+/// The arrays start at the launch if it is known (an earlier sale comes first), else when the first
+/// sale was known, at the first view or day in stock, or at the first cell of a ready panel. From
+/// there to the end, a period without sales has 0 units if the units come from dated rows, and NaN
+/// if they come from a ready panel or the shop was closed.
 pub fn bin(
-    calendar: &Calendar,
+    coverage: &Coverage,
     series: Series,
     statics: Statics,
     rows: &DatedRows,
 ) -> Option<History> {
-    let first = first_period(calendar, &statics, rows)?.max(calendar.start);
-    let n_periods = usize::try_from(calendar.last().since(first) + 1).ok().filter(|n| *n > 0)?;
-    let grid = Grid { calendar, start: first, n_periods };
+    let first = first_period(coverage, &statics, rows)?.max(coverage.start);
+    let n_periods = usize::try_from(coverage.last().since(first) + 1).ok().filter(|n| *n > 0)?;
+    let grid = Grid { coverage, start: first, n_periods };
     let mut history = History {
         series,
         statics,
@@ -207,14 +207,14 @@ pub fn bin(
 
 /// The periods of one series.
 struct Grid<'a> {
-    calendar: &'a Calendar,
+    coverage: &'a Coverage,
     start: Period,
     n_periods: usize,
 }
 
 impl Grid<'_> {
     fn period(&self, day: Day) -> Period {
-        self.calendar.frequency.period_of(day)
+        self.coverage.frequency.period_of(day)
     }
 
     fn index(&self, period: Period) -> Option<usize> {
@@ -222,13 +222,13 @@ impl Grid<'_> {
     }
 
     fn is_closed(&self, index: usize) -> bool {
-        self.calendar.closed.contains(&self.start.plus(index as i32))
+        self.coverage.closed.contains(&self.start.plus(index as i32))
     }
 
     /// The periods that `n_days` from `day` on touch, with the number of days in each.
     fn overlaps(&self, day: Day, n_days: i32) -> impl Iterator<Item = (usize, i32)> + use<'_> {
         let last_day = Day(day.0.saturating_add(n_days.max(1) - 1));
-        let frequency = self.calendar.frequency;
+        let frequency = self.coverage.frequency;
         let first = self.period(day).max(self.start);
         let last = self.period(last_day).min(self.start.plus(self.n_periods as i32 - 1));
         (first.0..=last.0).filter_map(move |number| {
@@ -240,9 +240,9 @@ impl Grid<'_> {
     }
 }
 
-fn first_period(calendar: &Calendar, statics: &Statics, rows: &DatedRows) -> Option<Period> {
-    let period = |day| calendar.frequency.period_of(day);
-    let sold = first_sold(calendar, &rows.sales);
+fn first_period(coverage: &Coverage, statics: &Statics, rows: &DatedRows) -> Option<Period> {
+    let period = |day| coverage.frequency.period_of(day);
+    let sold = first_sold(coverage, &rows.sales);
     let given = rows.given.iter().map(|cell| period(cell.day)).min();
     if let Some(launch) = statics.launch {
         return [sold, given].into_iter().flatten().chain([launch]).min();
@@ -252,19 +252,20 @@ fn first_period(calendar: &Calendar, statics: &Statics, rows: &DatedRows) -> Opt
     [sold, given, watched, stocked.min()].into_iter().flatten().min()
 }
 
-/// The first period whose sales were more than undone within it.
-fn first_sold(calendar: &Calendar, sales: &[Sold]) -> Option<Period> {
-    let mut units = BTreeMap::<(Period, Period), f64>::new();
+/// The first period in which it was known that more was sold than undone.
+///
+/// Not the period of that sale: had it been booked late, nobody would have known of the series.
+fn first_sold(coverage: &Coverage, sales: &[Sold]) -> Option<Period> {
+    let mut units = BTreeMap::<Period, f64>::new();
     for sale in sales.iter().filter(|sale| sale.kind != SoldKind::Return) {
-        let period = |day| calendar.frequency.period_of(day);
-        *units.entry((period(sale.day), period(sale.known))).or_default() += sale.units;
+        *units.entry(coverage.frequency.period_of(sale.known)).or_default() += sale.units;
     }
-    units.into_iter().find(|(_, units)| *units > 0.0).map(|((period, _), _)| period)
+    units.into_iter().find(|(_, units)| *units > 0.0).map(|(period, _)| period)
 }
 
 /// Units, orders and returns of order lines.
 fn bin_sales(grid: &Grid<'_>, sales: &[Sold], history: &mut History) {
-    let quantum = quantum(grid.calendar.units_per_one);
+    let quantum = quantum(grid.coverage.units_per_one);
     let quantised = |units: f64| (units / quantum).round() * quantum;
     let mut units = vec![0.0; grid.n_periods];
     let mut returns = vec![0.0; grid.n_periods];
@@ -356,7 +357,7 @@ fn bin_given(
             stages[index] = stage.index() as u8;
         }
     }
-    if grid.calendar.all_lives_ended {
+    if grid.coverage.all_lives_ended {
         end_life(grid, history.statics.end, &mut units, &mut stages);
     }
     let [in_stock, price, promotion] = shares;
@@ -388,7 +389,7 @@ fn end_life(grid: &Grid<'_>, end: Option<Period>, units: &mut [f64], stages: &mu
 }
 
 fn bin_events(grid: &Grid<'_>, events: &[Watched], history: &mut History) {
-    if grid.calendar.watched.is_empty() {
+    if grid.coverage.watched.is_empty() {
         return;
     }
     let mut sums = [vec![0.0; grid.n_periods], vec![0.0; grid.n_periods]];
@@ -400,7 +401,7 @@ fn bin_events(grid: &Grid<'_>, events: &[Watched], history: &mut History) {
     }
     for sum in &mut sums {
         for (index, value) in sum.iter_mut().enumerate() {
-            if !grid.calendar.watched.contains(&grid.start.plus(index as i32)) {
+            if !grid.coverage.watched.contains(&grid.start.plus(index as i32)) {
                 *value = f64::NAN;
             }
         }

@@ -14,7 +14,7 @@ mod statics;
 mod targets;
 mod window;
 
-pub use binning::{Calendar, DatedRows, Given, Offered, Sold, SoldKind, Stocked, Watched, bin};
+pub use binning::{Coverage, DatedRows, Given, Offered, Sold, SoldKind, Stocked, Watched, bin};
 pub use category::{CategoryUnits, category_units};
 pub use cutter::Cutter;
 pub use fitted::Fitted;

@@ -27,6 +27,9 @@ pub const LABELS_TRAIN_FILE: &str = "labels-train.parquet";
 /// Labels from the whole calendar.
 pub const LABELS_TEST_FILE: &str = "labels-test.parquet";
 
+/// Shards that a panel can have.
+const SHARDS_MAX: usize = 100_000;
+
 /// Name of a shard of histories.
 pub fn shard_file(number: usize) -> String {
     format!("panel/shard-{number:03}.parquet")
@@ -136,7 +139,7 @@ impl FeaturesDir {
 
     /// Number of shards.
     pub fn n_shards(&self) -> usize {
-        (0..).take_while(|number| self.path.join(shard_file(*number)).exists()).count()
+        (0..SHARDS_MAX).take_while(|number| self.path.join(shard_file(*number)).exists()).count()
     }
 
     /// The histories of one shard, sorted by series.

@@ -103,7 +103,12 @@ impl ProductSales {
     }
 
     /// The life in steps of `n` periods (weeks of life for daily data, else single periods).
-    pub(super) fn steps(&self, frequency: Frequency, seasons: &Seasons, n: usize) -> Vec<Observation> {
+    pub(super) fn steps(
+        &self,
+        frequency: Frequency,
+        seasons: &Seasons,
+        n: usize,
+    ) -> Vec<Observation> {
         let season = seasons.season(&self.category);
         let observation = |first: usize| {
             let mut step = Observation { season: 0.0, ..Observation::MASKED };

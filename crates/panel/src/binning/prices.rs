@@ -68,7 +68,7 @@ pub(super) fn fill_from_offers(
 /// Mean price and promotion over the days of a period that an offer covers.
 fn means_over_days(grid: &Grid<'_>, index: usize, offers: &[&Offered]) -> (f32, f32) {
     let period = grid.start.plus(index as i32);
-    let frequency = grid.calendar.frequency;
+    let frequency = grid.coverage.frequency;
     let (mut price, mut promotion) = (Mean::default(), Mean::default());
     for day in frequency.first_day(period).0..=frequency.last_day(period).0 {
         let holds = |offer: &&&Offered| {

@@ -12,12 +12,12 @@ fn sold(on: Day, known: Day, units: f64) -> Sold {
 }
 
 /// Four whole weeks from Monday 4 January 2010.
-fn four_weeks() -> Calendar {
-    Calendar::between(Frequency::Week, day("2010-01-01"), day("2010-02-02")).expect("weeks")
+fn four_weeks() -> Coverage {
+    Coverage::between(Frequency::Week, day("2010-01-01"), day("2010-02-02")).expect("weeks")
 }
 
-fn binned(calendar: &Calendar, rows: &DatedRows) -> History {
-    let history = bin(calendar, Series::of("mug"), Statics::default(), rows).expect("a history");
+fn binned(coverage: &Coverage, rows: &DatedRows) -> History {
+    let history = bin(coverage, Series::of("mug"), Statics::default(), rows).expect("a history");
     history.validate().expect("valid");
     history
 }
@@ -30,16 +30,16 @@ fn same(left: &[f32], right: &[f32]) -> bool {
 
 #[test]
 fn only_whole_periods_count() {
-    let calendar = four_weeks();
-    assert_eq!(calendar.n_periods, 4);
-    assert_eq!(Frequency::Week.first_day(calendar.start), day("2010-01-04"));
-    let months = Calendar::between(Frequency::Month, day("1998-01-01"), day("1998-03-30"));
+    let coverage = four_weeks();
+    assert_eq!(coverage.n_periods, 4);
+    assert_eq!(Frequency::Week.first_day(coverage.start), day("2010-01-04"));
+    let months = Coverage::between(Frequency::Month, day("1998-01-01"), day("1998-03-30"));
     assert_eq!(months.expect("months").n_periods, 2);
-    assert_eq!(Calendar::between(Frequency::Week, day("2010-01-05"), day("2010-01-12")), None);
+    assert_eq!(Coverage::between(Frequency::Week, day("2010-01-05"), day("2010-01-12")), None);
     let outside = [day("2010-01-02"), day("2010-02-01")].map(|on| sold(on, on, 9.0));
     let inside = [day("2010-01-10"), day("2010-01-20")].map(|on| sold(on, on, 1.0));
     let rows = DatedRows { sales: [outside, inside].concat(), ..DatedRows::default() };
-    assert_eq!(binned(&calendar, &rows).channel(Channel::Units), [1.0, 0.0, 1.0, 0.0]);
+    assert_eq!(binned(&coverage, &rows).channel(Channel::Units), [1.0, 0.0, 1.0, 0.0]);
 }
 
 #[test]
@@ -86,14 +86,25 @@ fn an_order_cancelled_within_its_week_never_was() {
 }
 
 #[test]
+fn a_first_sale_that_was_booked_late_starts_no_life_before_it_was_known() {
+    let sales = vec![
+        sold(day("2010-01-05"), day("2010-01-20"), 3.0),
+        sold(day("2010-01-26"), day("2010-01-26"), 4.0),
+    ];
+    let history = binned(&four_weeks(), &DatedRows { sales, ..DatedRows::default() });
+    assert_eq!(history.start, Frequency::Week.period_of(day("2010-01-20")));
+    assert_eq!(history.channel(Channel::Units), [0.0, 4.0]);
+}
+
+#[test]
 fn returns_and_views_have_their_own_channels() {
-    let mut calendar = four_weeks();
-    calendar.watched = [calendar.start.plus(1), calendar.start.plus(2)].into();
+    let mut coverage = four_weeks();
+    coverage.watched = [coverage.start.plus(1), coverage.start.plus(2)].into();
     let on = day("2010-01-04");
     let back = Sold { kind: SoldKind::Return, ..sold(day("2010-01-27"), day("2010-01-27"), 4.0) };
     let events = vec![Watched { day: day("2010-01-12"), views: 9.0, carts: 2.0 }];
     let rows = DatedRows { sales: vec![sold(on, on, 5.0), back], events, ..DatedRows::default() };
-    let history = binned(&calendar, &rows);
+    let history = binned(&coverage, &rows);
     assert_eq!(history.channel(Channel::Units), [5.0, 0.0, 0.0, 0.0]);
     assert_eq!(history.channel(Channel::Returns), [0.0, 0.0, 0.0, 4.0]);
     assert!(same(history.channel(Channel::Views), &[f32::NAN, 9.0, 0.0, f32::NAN]));
@@ -102,19 +113,19 @@ fn returns_and_views_have_their_own_channels() {
 
 #[test]
 fn a_closed_week_is_unobserved_not_zero() {
-    let mut calendar = four_weeks();
-    calendar.closed = [calendar.start.plus(1)].into();
+    let mut coverage = four_weeks();
+    coverage.closed = [coverage.start.plus(1)].into();
     let on = day("2010-01-04");
     let rows = DatedRows { sales: vec![sold(on, on, 5.0)], ..DatedRows::default() };
-    let history = binned(&calendar, &rows);
+    let history = binned(&coverage, &rows);
     assert!(same(history.channel(Channel::Units), &[5.0, f32::NAN, 0.0, 0.0]));
-    assert!(!history.is_observed(calendar.start.plus(1)));
+    assert!(!history.is_observed(coverage.start.plus(1)));
 }
 
 #[test]
 fn holes_of_a_ready_panel_stay_holes() {
-    let months = Calendar::between(Frequency::Month, day("1998-01-01"), day("1998-05-31"));
-    let mut calendar = months.expect("months");
+    let months = Coverage::between(Frequency::Month, day("1998-01-01"), day("1998-05-31"));
+    let mut coverage = months.expect("months");
     let cell = |on: &str, units| Given {
         day: day(on),
         units,
@@ -127,12 +138,12 @@ fn holes_of_a_ready_panel_stay_holes() {
         vec![cell("1998-01-01", 2.0), cell("1998-02-01", f64::NAN), cell("1998-04-01", 0.0)];
     let rows = DatedRows { given, ..DatedRows::default() };
     let nan = f32::NAN;
-    let history = binned(&calendar, &rows);
+    let history = binned(&coverage, &rows);
     assert!(same(history.channel(Channel::Units), &[2.0, nan, nan, 0.0, nan]));
     assert!(history.channel(Channel::Price).is_empty());
     assert!(history.given_stage.is_empty());
-    calendar.all_lives_ended = true;
-    let history = binned(&calendar, &rows);
+    coverage.all_lives_ended = true;
+    let history = binned(&coverage, &rows);
     assert!(same(history.channel(Channel::Units), &[2.0, nan, nan, 0.0, 0.0]));
 }
 
