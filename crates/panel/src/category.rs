@@ -42,7 +42,9 @@ impl CategoryUnits {
                 }
             }
         }
-        for correction in &history.corrections {
+        // A period that is unknown in the end has no units to change.
+        let is_known = |of: Period| history.value(Channel::Units, of).is_finite();
+        for correction in history.corrections.iter().filter(|change| is_known(change.period)) {
             let key = (correction.period, correction.known);
             let change = f64::from(correction.change);
             let at = self.corrections.partition_point(|(period, known, _)| (*period, *known) < key);

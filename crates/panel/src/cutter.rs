@@ -3,8 +3,26 @@
 use std::collections::BTreeMap;
 
 use lifecycle::Period;
+use lifecycle::trapezoid::{Filter, LAMBDA, Shapes};
 
-use crate::{CategoryUnits, Fitted, History, PanelMeta, Targets, Window};
+use crate::calendar::Calendar;
+use crate::life::{self, LifeNow};
+use crate::numbers::{Known, Named, numbers};
+use crate::scale::{self, N_OBSERVED_MIN};
+use crate::view::View;
+use crate::{
+    CategoryUnits, FilterOutlook, Fitted, History, PanelMeta, Targets, Window, series_inputs,
+    targets,
+};
+
+/// Prices and promotions that are planned for the periods after an origin, NaN where not.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Plan {
+    /// Price of each period after the origin.
+    pub prices: Vec<f32>,
+    /// Share of each period under promotion.
+    pub promotions: Vec<f32>,
+}
 
 /// Cuts windows and targets of one panel.
 #[derive(Debug, Clone)]
@@ -12,6 +30,15 @@ pub struct Cutter<'a> {
     meta: &'a PanelMeta,
     categories: &'a BTreeMap<String, CategoryUnits>,
     fitted: &'a Fitted,
+    shapes: &'static Shapes,
+    shape_prior: Vec<f64>,
+}
+
+/// A window whose numbers are not yet standardised.
+#[derive(Debug)]
+pub(crate) struct RawWindow {
+    window: Window,
+    pub(crate) numbers: Vec<Named>,
 }
 
 impl<'a> Cutter<'a> {
@@ -21,23 +48,142 @@ impl<'a> Cutter<'a> {
         categories: &'a BTreeMap<String, CategoryUnits>,
         fitted: &'a Fitted,
     ) -> Self {
-        Self { meta, categories, fitted }
+        let shapes = Shapes::shared(meta.frequency);
+        // State fitted on another frequency weighs other shapes.
+        let shape_prior = if fitted.shape_prior.len() == shapes.n_shapes() {
+            fitted.shape_prior.clone()
+        } else {
+            shapes.flat_prior()
+        };
+        Self { meta, categories, fitted, shapes, shape_prior }
+    }
+
+    /// What holds for all series.
+    pub fn meta(&self) -> &'a PanelMeta {
+        self.meta
     }
 
     /// The windows of one series at ascending origins. Each is what a call for it alone gives, to
     /// the bit; all together cost little more than the last.
+    ///
+    /// A series of which nothing is known by an origin gets the window of a cold start; whether it
+    /// is on sale by then (launch known, or history begun) is for the caller to ask.
     pub fn windows(&self, history: &History, origins: &[Period]) -> Vec<Window> {
-        let _ = (self.meta, self.categories, self.fitted, history, origins);
-        Vec::new()
+        let raw = self.raw_windows(history, origins, None);
+        raw.into_iter().map(|raw| self.standardised(raw)).collect()
+    }
+
+    /// The window of one series at an origin, with prices and promotions planned for what follows.
+    pub fn window_with_plan(&self, history: &History, origin: Period, plan: &Plan) -> Window {
+        let raw = self.raw_windows(history, &[origin], Some(plan));
+        let window = raw.into_iter().map(|raw| self.standardised(raw)).next();
+        window.expect("one origin gives one window")
     }
 
     /// What came after an origin. The only function that looks there.
     pub fn targets(&self, history: &History, origin: Period) -> Targets {
-        let _ = (history, origin);
-        Targets {
-            units: vec![f32::NAN; self.meta.settings.horizon],
-            turns: [None; 3],
-            turn_rows: [None, None, None],
+        targets::targets(self.meta, self.category(history), history, origin)
+    }
+
+    pub(crate) fn raw_windows(
+        &self,
+        history: &History,
+        origins: &[Period],
+        plan: Option<&Plan>,
+    ) -> Vec<RawWindow> {
+        let (Some(first), Some(last)) = (origins.iter().min(), origins.iter().max()) else {
+            return Vec::new();
+        };
+        let quarter = self.meta.frequency.periods_of_weeks(13) as i32;
+        let season = self.fitted.seasons.season(&history.statics.category);
+        let calendar = Calendar::new(
+            self.meta.frequency,
+            season,
+            first.plus(-quarter).min(history.start),
+            last.plus(self.meta.n_outlook_periods() as i32),
+        );
+        let mut filter = Filter::new(self.shapes, &self.shape_prior, LAMBDA, self.fitted.hazard);
+        let category = self.category(history);
+        let cut = |origin: &Period| {
+            let view = View::new(self.meta, category, history, *origin);
+            self.cut(&view, &calendar, &mut filter, plan)
+        };
+        origins.iter().map(cut).collect()
+    }
+
+    fn cut(
+        &self,
+        view: &View<'_>,
+        calendar: &Calendar,
+        filter: &mut Filter<'_>,
+        plan: Option<&Plan>,
+    ) -> RawWindow {
+        let (meta, history) = (self.meta, view.history);
+        let path = &history.statics.category;
+        let launch_level = self.fitted.launches.level(path);
+        let scale = scale::scale(meta, view, launch_level);
+        let age = scale::age(history, view);
+        let n_periods = meta.n_outlook_periods();
+        let mut life = life::look(view, calendar, filter, meta.outlooks(), n_periods);
+        let cold_start = view.n_observed() < N_OBSERVED_MIN;
+        if cold_start {
+            life.expected = self.analogue_units(view, calendar, (scale, age));
         }
+        let known = Known {
+            meta,
+            view,
+            calendar,
+            life: &life,
+            scale,
+            launch_level,
+            price_level: crate::nearest(&self.fitted.prices, path),
+            n_series: self.category(history).map_or(0, |category| category.n_series(view.origin)),
+            age,
+        };
+        let numbers = numbers(&known);
+        let settings = meta.settings;
+        let ages = (age, meta.units_per_one);
+        let expected = (&life.expected[..], scale);
+        let window = Window {
+            series: history.series.clone(),
+            origin: view.origin,
+            scale: (scale * meta.units_per_one) as f32,
+            context: series_inputs::context(view, calendar, settings.context, scale, ages),
+            statics: Vec::new(),
+            horizon: series_inputs::horizon(view, calendar, settings.horizon, expected, plan),
+            filter: outlook(&life, scale),
+            age,
+            n_observed: view.n_observed(),
+            cold_start,
+            far_from_training: false,
+        };
+        RawWindow { window, numbers }
+    }
+
+    fn analogue_units(&self, view: &View<'_>, calendar: &Calendar, now: (f64, u32)) -> Vec<f64> {
+        let seasons: Vec<f64> = (1..=self.meta.n_outlook_periods() as i32)
+            .map(|ahead| calendar.at(view.origin.plus(ahead)).season)
+            .collect();
+        scale::analogue_units(&self.fitted.launches, view, now, &seasons)
+    }
+
+    fn standardised(&self, raw: RawWindow) -> Window {
+        let (statics, far_from_training) = self.fitted.standards.apply(&raw.numbers);
+        Window { statics, far_from_training, ..raw.window }
+    }
+
+    fn category(&self, history: &History) -> Option<&'a CategoryUnits> {
+        self.categories.get(&self.meta.share_category(history))
     }
 }
+
+fn outlook(life: &LifeNow, scale: f64) -> FilterOutlook {
+    FilterOutlook {
+        stage_now: life.stage_now,
+        stages: life.stages,
+        expected: life.expected.iter().map(|units| (units / scale) as f32).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -62,6 +62,11 @@ impl<'a> Filter<'a> {
         }
     }
 
+    /// The shapes that it weighs.
+    pub fn shapes(&self) -> &'a Shapes {
+        self.shapes
+    }
+
     /// The outlook after the last step of `life`, which starts with the life's first step.
     pub fn outlook(&mut self, life: &[Observation]) -> LifeOutlook<'_> {
         self.settle(life);
