@@ -1,0 +1,190 @@
+//! One cell of a raw file, whatever its format, and how it becomes a number, a share or a text.
+
+use std::borrow::Cow;
+
+use crate::moments::{Calendar, Moment};
+
+/// Characters of a cell that quarantine shows.
+const SHOWN: usize = 200;
+
+/// A cell as its format gives it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Cell<'a> {
+    Missing,
+    Text(&'a str),
+    Integer(i64),
+    Number(f64),
+    Flag(bool),
+    /// Days since 1970-01-01.
+    Day(i32),
+    /// Microseconds since 1970-01-01 00:00, of UTC or of the shop's clock.
+    Instant { micros: i64, in_utc: bool },
+    /// A list or object where a value should be.
+    Nested,
+}
+
+impl<'a> Cell<'a> {
+    /// As text; whole floats lose their `.0`, as ids read from a float column should.
+    pub(crate) fn text(&self) -> Option<Cow<'a, str>> {
+        match *self {
+            Self::Missing | Self::Nested => None,
+            Self::Text(text) => Some(Cow::Borrowed(text)),
+            Self::Integer(number) => Some(Cow::Owned(number.to_string())),
+            Self::Number(number) => Some(Cow::Owned(number.to_string())),
+            Self::Flag(flag) => Some(Cow::Borrowed(if flag { "true" } else { "false" })),
+            Self::Day(day) => Some(Cow::Owned(lifecycle::Day(day).to_string())),
+            Self::Instant { micros, .. } => Some(Cow::Owned(instant_text(micros))),
+        }
+    }
+
+    /// What quarantine shows of it.
+    pub(crate) fn shown(&self) -> String {
+        match self {
+            Self::Nested => "a list or object".to_owned(),
+            cell => cell.text().unwrap_or_default().chars().take(SHOWN).collect(),
+        }
+    }
+}
+
+fn instant_text(micros: i64) -> String {
+    let moment = Moment(micros);
+    let seconds = micros.div_euclid(1_000_000).rem_euclid(86_400);
+    let (hour, minute) = (seconds / 3600, seconds / 60 % 60);
+    format!("{} {hour:02}:{minute:02}:{:02}", moment.day(), seconds % 60)
+}
+
+/// A cell that holds something, but not what the mapping says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct NotReadable;
+
+/// How the cells of one table of files are written.
+#[derive(Debug)]
+pub(crate) struct Reading {
+    pub(crate) decimal: char,
+    pub(crate) thousands: Option<char>,
+    pub(crate) missing: Option<Vec<String>>,
+    pub(crate) calendar: Calendar,
+}
+
+impl Reading {
+    /// Whether nothing stands in the cell; `as_text` knows only the empty text as nothing, unless
+    /// the mapping lists others, for `NA` may well be a name.
+    pub(crate) fn is_missing(&self, cell: &Cell<'_>, as_text: bool) -> bool {
+        match (cell, &self.missing) {
+            (Cell::Missing, _) => true,
+            (Cell::Number(number), _) => number.is_nan(),
+            (Cell::Text(text), Some(markers)) => {
+                let text = text.trim();
+                text.is_empty() || markers.iter().any(|marker| marker == text)
+            }
+            (Cell::Text(text), None) => match text.trim() {
+                "" => true,
+                "NA" | "NaN" | "nan" | "null" | "NULL" | "None" => !as_text,
+                _ => false,
+            },
+            _ => false,
+        }
+    }
+
+    /// A trimmed text that is not empty.
+    pub(crate) fn text<'a>(&self, cell: &Cell<'a>) -> Option<Cow<'a, str>> {
+        if self.is_missing(cell, true) {
+            return None;
+        }
+        cell.text().map(|text| match text {
+            Cow::Borrowed(text) => Cow::Borrowed(text.trim()),
+            Cow::Owned(text) => Cow::Owned(text),
+        })
+    }
+
+    /// A finite number.
+    pub(crate) fn number(&self, cell: &Cell<'_>) -> Result<Option<f64>, NotReadable> {
+        if self.is_missing(cell, false) {
+            return Ok(None);
+        }
+        let number = match *cell {
+            Cell::Integer(number) => number as f64,
+            Cell::Number(number) => number,
+            Cell::Text(text) => self.parse(text.trim()).ok_or(NotReadable)?,
+            _ => return Err(NotReadable),
+        };
+        if number.is_finite() { Ok(Some(number)) } else { Err(NotReadable) }
+    }
+
+    /// A share: a number, or a truth value as 0 or 1.
+    pub(crate) fn share(&self, cell: &Cell<'_>) -> Result<Option<f64>, NotReadable> {
+        match *cell {
+            Cell::Flag(flag) => Ok(Some(f64::from(u8::from(flag)))),
+            Cell::Text(text) => match text.trim().to_ascii_lowercase().as_str() {
+                "true" | "yes" | "y" | "t" => Ok(Some(1.0)),
+                "false" | "no" | "n" | "f" => Ok(Some(0.0)),
+                _ => self.number(cell),
+            },
+            _ => self.number(cell),
+        }
+    }
+
+    pub(crate) fn moment(&mut self, cell: &Cell<'_>) -> Result<Option<Moment>, NotReadable> {
+        if self.is_missing(cell, false) {
+            return Ok(None);
+        }
+        self.calendar.moment(cell).map(Some).ok_or(NotReadable)
+    }
+
+    fn parse(&self, text: &str) -> Option<f64> {
+        if self.decimal == '.' && self.thousands.is_none() {
+            return text.parse().ok();
+        }
+        let mut plain = String::with_capacity(text.len());
+        for character in text.chars() {
+            if character == self.decimal {
+                plain.push('.');
+            } else if Some(character) != self.thousands {
+                // A point that is neither would change its meaning.
+                plain.push(if character == '.' { '?' } else { character });
+            }
+        }
+        plain.parse().ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::moments::{DateFormat, Zone};
+
+    fn reading(decimal: char, thousands: Option<char>) -> Reading {
+        let zone = Zone::parse("UTC").expect("a zone");
+        let calendar = Calendar::new(DateFormat::Usual, zone);
+        Reading { decimal, thousands, missing: None, calendar }
+    }
+
+    #[test]
+    fn numbers_are_finite_or_refused() {
+        let plain = reading('.', None);
+        assert_eq!(plain.number(&Cell::Text(" 12.5 ")), Ok(Some(12.5)));
+        assert_eq!(plain.number(&Cell::Text("NA")), Ok(None));
+        assert_eq!(plain.number(&Cell::Number(f64::NAN)), Ok(None));
+        for text in ["twelve", "inf", "1,5", "12.5.1"] {
+            assert_eq!(plain.number(&Cell::Text(text)), Err(NotReadable), "{text}");
+        }
+        assert_eq!(plain.number(&Cell::Flag(true)), Err(NotReadable));
+        assert_eq!(plain.share(&Cell::Flag(true)), Ok(Some(1.0)));
+        assert_eq!(plain.share(&Cell::Text("No")), Ok(Some(0.0)));
+    }
+
+    #[test]
+    fn decimal_commas() {
+        let german = reading(',', Some('.'));
+        assert_eq!(german.number(&Cell::Text("1.234,5")), Ok(Some(1234.5)));
+        assert_eq!(reading(',', None).number(&Cell::Text("1.5")), Err(NotReadable));
+        assert_eq!(reading('.', Some(',')).number(&Cell::Text("1,234.5")), Ok(Some(1234.5)));
+    }
+
+    #[test]
+    fn ids_from_float_columns_lose_the_point() {
+        assert_eq!(Cell::Number(13085.0).text().as_deref(), Some("13085"));
+        assert_eq!(reading('.', None).text(&Cell::Text("NA")).as_deref(), Some("NA"));
+        assert_eq!(reading('.', None).text(&Cell::Text("  ")), None);
+    }
+}

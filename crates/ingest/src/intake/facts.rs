@@ -1,0 +1,73 @@
+//! What rows say about products, counted while they are read.
+//!
+//! A title may stand in every one of a million order lines. Equal statements are counted in memory
+//! and written out when there are too many; the second pass adds the counts up again.
+
+use std::collections::BTreeMap;
+
+use lifecycle::{ProductId, Series};
+
+use crate::error::Error;
+use crate::identity::fingerprint;
+use crate::rows::{FactColumns, Facts, Row};
+use crate::spill::{Place, Spill, Tag};
+
+/// Statements held at a time.
+const STATEMENTS_MAX: usize = 1 << 17;
+
+/// A statement's fingerprint, and whether it comes from a table of products.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Said {
+    print: u64,
+    from_table: bool,
+}
+
+impl Said {
+    pub(crate) fn of(row: &Row<'_, '_>, columns: &FactColumns, from_table: bool) -> Self {
+        let texts: Vec<_> =
+            columns.slots().map(|slot| row.cells[slot].text().unwrap_or_default()).collect();
+        Self { print: fingerprint(texts.iter().map(AsRef::as_ref)), from_table }
+    }
+}
+
+/// Statements and how often each was made.
+#[derive(Debug, Default)]
+pub(crate) struct FactsCache {
+    products: BTreeMap<ProductId, Vec<(Said, u64, Facts)>>,
+    n_statements: usize,
+}
+
+impl FactsCache {
+    pub(crate) fn add(&mut self, product: &ProductId, said: Said, facts: impl FnOnce() -> Facts) {
+        if let Some(statements) = self.products.get_mut(product) {
+            match statements.iter_mut().find(|(known, _, _)| *known == said) {
+                Some((_, count, _)) => *count += 1,
+                None => {
+                    statements.push((said, 1, facts()));
+                    self.n_statements += 1;
+                }
+            }
+        } else {
+            self.products.insert(product.clone(), vec![(said, 1, facts())]);
+            self.n_statements += 1;
+        }
+    }
+
+    pub(crate) fn flush_if_full(&mut self, spill: &mut Spill) -> Result<(), Error> {
+        if self.n_statements < STATEMENTS_MAX { Ok(()) } else { self.flush(spill) }
+    }
+
+    pub(crate) fn flush(&mut self, spill: &mut Spill) -> Result<(), Error> {
+        self.n_statements = 0;
+        for (product, statements) in std::mem::take(&mut self.products) {
+            let series = Series { product, location: None };
+            for (said, count, facts) in statements {
+                let text = serde_json::to_vec(&facts)
+                    .map_err(|error| Error::Internal(error.to_string()))?;
+                let words = [u64::from(said.from_table), count];
+                spill.write(Tag::Facts, &series, Place::default(), (&words, &text))?;
+            }
+        }
+        Ok(())
+    }
+}

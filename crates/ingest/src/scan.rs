@@ -1,0 +1,103 @@
+//! Reads a raw file row by row, whatever its format, in bounded memory.
+//!
+//! Every reader gives each row its number (1 is the first below a header) and its cells in the
+//! order of the wanted columns. CSV and NDJSON are read by us, cell by cell, so that a bad cell
+//! costs its row and no more; Parquet is decoded in slices.
+
+mod csv;
+mod ndjson;
+mod parquet;
+
+use std::path::Path;
+
+pub(crate) use csv::Dialect;
+
+use crate::cells::Cell;
+use crate::error::Error;
+use crate::nearest::nearest;
+
+/// How a file is laid out.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Format {
+    Parquet,
+    Csv(Dialect),
+    Ndjson,
+}
+
+/// A row whose cells cannot be told apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Broken {
+    NumberOfFields,
+    NotUtf8,
+    NotAnObject,
+}
+
+/// What is called with each row.
+pub(crate) type Visit<'v> =
+    dyn FnMut(u64, Result<&[Cell<'_>], Broken>) -> Result<(), Error> + 'v;
+
+/// What was found beside the rows.
+#[derive(Debug, Default)]
+pub(crate) struct Scanned {
+    pub(crate) rows: u64,
+    /// The last line has no end, and may be the half of one.
+    pub(crate) open_end: bool,
+}
+
+/// The columns of a file, in its order.
+pub(crate) fn columns(path: &Path, format: Format) -> Result<Vec<String>, Error> {
+    not_empty(path)?;
+    match format {
+        Format::Parquet => parquet::columns(path),
+        Format::Csv(dialect) => csv::columns(path, dialect),
+        Format::Ndjson => ndjson::columns(path),
+    }
+}
+
+/// Calls `visit` with every row.
+pub(crate) fn scan(
+    path: &Path,
+    format: Format,
+    wanted: &[String],
+    visit: &mut Visit<'_>,
+) -> Result<Scanned, Error> {
+    not_empty(path)?;
+    match format {
+        Format::Parquet => parquet::scan(path, wanted, visit),
+        Format::Csv(dialect) => csv::scan(path, dialect, wanted, visit),
+        Format::Ndjson => ndjson::scan(path, wanted, visit),
+    }
+}
+
+fn not_empty(path: &Path) -> Result<(), Error> {
+    let failed = |source| Error::File { path: path.to_owned(), source };
+    match std::fs::metadata(path).map_err(failed)?.len() {
+        0 => Err(Error::Empty { path: path.to_owned() }),
+        _ => Ok(()),
+    }
+}
+
+/// Where each wanted column stands in the file.
+fn positions(path: &Path, existing: &[String], wanted: &[String]) -> Result<Vec<usize>, Error> {
+    wanted
+        .iter()
+        .map(|column| {
+            existing
+                .iter()
+                .position(|name| name == column)
+                .ok_or_else(|| missing_column(path, column, existing))
+        })
+        .collect()
+}
+
+fn missing_column(path: &Path, column: &str, existing: &[String]) -> Error {
+    const NAMED: usize = 40;
+    let nearest = nearest(column, existing.iter().map(String::as_str)).map(str::to_owned);
+    let mut existing = existing.to_vec();
+    if existing.len() > NAMED {
+        let more = existing.len() - NAMED;
+        existing.truncate(NAMED);
+        existing.push(format!("and {more} more"));
+    }
+    Error::MissingColumn { path: path.to_owned(), column: column.to_owned(), nearest, existing }
+}

@@ -1,0 +1,92 @@
+//! `${NAME}` and `${NAME:-default}` in the paths of a mapping.
+//!
+//! The values are an argument: the caller takes them from the environment, a test from where it
+//! likes. What a file is called in a published table never contains a value, so that the same data
+//! gives the same bytes on machines that keep it elsewhere.
+
+use std::collections::BTreeMap;
+
+use lifecycle::Invalid;
+
+/// The values of the variables that a mapping's paths may name.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Variables(BTreeMap<String, String>);
+
+impl Variables {
+    fn value(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+}
+
+impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for Variables {
+    fn from_iter<T: IntoIterator<Item = (K, V)>>(pairs: T) -> Self {
+        Self(pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
+    }
+}
+
+/// One component of a path: what it is called, and what stands there once variables are replaced.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Component {
+    /// As in the mapping.
+    pub(crate) written: String,
+    /// May be a path of several components, where a variable's value is one.
+    pub(crate) expanded: String,
+}
+
+/// Cuts a path of the mapping at each `/` outside `${...}` and replaces the variables.
+pub(crate) fn components(path: &str, variables: &Variables) -> Result<Vec<Component>, Invalid> {
+    let mut components = vec![Component { written: String::new(), expanded: String::new() }];
+    let mut rest = path;
+    while let Some(next) = rest.chars().next() {
+        let last = components.last_mut().expect("never empty");
+        if rest.starts_with("${") {
+            let end = rest
+                .find('}')
+                .ok_or_else(|| Invalid::new("path", format!("`{path}`: `${{` without `}}`")))?;
+            last.expanded.push_str(&replaced(&rest[2..end], path, variables)?);
+            last.written.push_str(&rest[..=end]);
+            rest = &rest[end + 1..];
+            continue;
+        }
+        rest = &rest[next.len_utf8()..];
+        if next == '/' {
+            components.push(Component { written: String::new(), expanded: String::new() });
+        } else {
+            last.written.push(next);
+            last.expanded.push(next);
+        }
+    }
+    Ok(components)
+}
+
+/// The value of `NAME` or `NAME:-default`.
+fn replaced(inside: &str, path: &str, variables: &Variables) -> Result<String, Invalid> {
+    let (name, default) = match inside.split_once(":-") {
+        Some((name, default)) => (name, Some(default)),
+        None => (inside, None),
+    };
+    variables.value(name).or(default).map(str::to_owned).ok_or_else(|| {
+        Invalid::new("path", format!("`{path}`: variable `{name}` is not set and has no default"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn expanded(path: &str) -> Result<Vec<String>, String> {
+        let variables = Variables::from_iter([("DATA", "/d/e"), ("EMPTY", "")]);
+        components(path, &variables)
+            .map(|all| all.into_iter().map(|component| component.expanded).collect())
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn variables_are_replaced() {
+        assert_eq!(expanded("${DATA:-../x}/a*.csv"), Ok(vec!["/d/e".into(), "a*.csv".into()]));
+        assert_eq!(expanded("${EMPTY:-../x}/a"), Ok(vec!["../x".into(), "a".into()]));
+        assert_eq!(expanded("a/b-${DATA}"), Ok(vec!["a".into(), "b-/d/e".into()]));
+        assert!(expanded("${NONE}/a").expect_err("unset").contains("`NONE` is not set"));
+        assert!(expanded("${NONE/a").is_err());
+    }
+}
