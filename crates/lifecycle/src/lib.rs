@@ -13,10 +13,12 @@
 //! | quantile level | probability of selling at most the quantile |
 //! | player | a group of inputs that an explanation credits together |
 
+pub mod accuracy;
 mod attribution;
 mod calendar;
 mod digest;
 mod forecast;
+pub mod paths;
 mod progress;
 mod score;
 pub mod season;

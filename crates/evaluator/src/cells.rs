@@ -1,0 +1,284 @@
+//! The cells of the score table: one a task, horizon and metric.
+//!
+//! Every score is a function of sums over rows, so that a resample of products needs only the
+//! products' sums.
+
+use lifecycle::accuracy::{Coverage, brier, log_loss, macro_f1};
+use lifecycle::{LEVELS, N_LEVELS, OUTLOOK_WEEKS, Turn};
+use serde::{Deserialize, Serialize};
+
+use crate::losses::{Losses, StageLosses, UnitsLosses};
+use crate::rows::Row;
+
+/// What is predicted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Task {
+    /// Units of each period up to the horizon.
+    Units,
+    /// A turn at one of [`OUTLOOK_WEEKS`].
+    Turn(Turn, usize),
+    /// The stage now (0) or at the outlook after it.
+    Stage(usize),
+}
+
+impl Task {
+    /// The name in tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Units => "units",
+            Self::Turn(turn, _) => turn.name(),
+            Self::Stage(_) => "stage",
+        }
+    }
+
+    /// The horizon in tables: periods for units, weeks for turns and stages (0: now).
+    pub fn horizon(self, horizon: usize) -> u32 {
+        match self {
+            Self::Units => horizon as u32,
+            Self::Turn(_, outlook) => OUTLOOK_WEEKS[outlook],
+            Self::Stage(0) => 0,
+            Self::Stage(ahead) => OUTLOOK_WEEKS[ahead - 1],
+        }
+    }
+
+    /// The class of a row, or `None` where it is no row of the task. Units have one class.
+    pub(crate) fn class(self, row: &Row) -> Option<usize> {
+        match self {
+            Self::Units => row.units.iter().any(|units| units.is_finite()).then_some(0),
+            Self::Turn(turn, outlook) => {
+                row.turns[outlook].map(|came| usize::from(came[turn.index()]))
+            }
+            Self::Stage(ahead) => row.stages[ahead].map(|target| usize::from(target.class)),
+        }
+    }
+
+    /// Number of classes.
+    pub(crate) fn n_classes(self) -> usize {
+        match self {
+            Self::Units => 1,
+            Self::Turn(..) => 2,
+            Self::Stage(0) => 4,
+            Self::Stage(_) => 5,
+        }
+    }
+}
+
+/// How it is scored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Metric {
+    /// Weighted quantile loss.
+    Wql,
+    /// The same of cumulative units.
+    WqlCumulative,
+    /// Mean absolute scaled error of the median.
+    Mase,
+    /// Root mean squared scaled error of the mean.
+    Rmsse,
+    /// Share by which the means are too high.
+    Bias,
+    /// Largest gap by which a quantile level is missed, beyond what counts allow.
+    Coverage,
+    /// Squared error of a probability.
+    Brier,
+    /// Cross-entropy.
+    LogLoss,
+    /// Ranked probability score.
+    Rps,
+    /// Mean F1 of the classes; larger is better.
+    MacroF1,
+}
+
+impl Metric {
+    /// The name in tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Wql => "wql",
+            Self::WqlCumulative => "wql_cumulative",
+            Self::Mase => "mase",
+            Self::Rmsse => "rmsse",
+            Self::Bias => "bias",
+            Self::Coverage => "coverage",
+            Self::Brier => "brier",
+            Self::LogLoss => "log_loss",
+            Self::Rps => "rps",
+            Self::MacroF1 => "macro_f1",
+        }
+    }
+
+    /// What is compared between models: smaller is better.
+    pub fn cost(self, value: f64) -> f64 {
+        match self {
+            Self::Bias => value.abs(),
+            Self::MacroF1 => -value,
+            _ => value,
+        }
+    }
+
+    /// Number of sums that the score is a function of.
+    pub(crate) fn n_sums(self) -> usize {
+        match self {
+            Self::Coverage => 1 + 2 * N_LEVELS,
+            Self::MacroF1 => 25,
+            _ => 2,
+        }
+    }
+
+    /// The score of these sums; `None` where it is not defined.
+    pub(crate) fn value(self, sums: &[f64]) -> Option<f64> {
+        match self {
+            Self::Coverage => {
+                let gap = |level: usize| {
+                    let (n_below, n_at_most) = (sums[1 + level], sums[1 + N_LEVELS + level]);
+                    Coverage { n_below, n_at_most, n: sums[0] }.gap(LEVELS[level])
+                };
+                (sums[0] > 0.0).then(|| (0..N_LEVELS).map(gap).fold(0.0, f64::max))
+            }
+            Self::MacroF1 => {
+                let row = |class: usize| std::array::from_fn(|answer| sums[class * 5 + answer]);
+                macro_f1::<5>(&std::array::from_fn(row))
+            }
+            _ => (sums[1] > 0.0).then(|| sums[0] / sums[1]),
+        }
+    }
+}
+
+/// One cell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Cell {
+    /// What is predicted.
+    pub task: Task,
+    /// How it is scored.
+    pub metric: Metric,
+}
+
+impl Cell {
+    /// All cells, in the order of the table.
+    pub fn all() -> Vec<Self> {
+        let units = [
+            Metric::Wql,
+            Metric::WqlCumulative,
+            Metric::Mase,
+            Metric::Rmsse,
+            Metric::Bias,
+            Metric::Coverage,
+        ];
+        let mut cells: Vec<Self> = units.map(|metric| Self { task: Task::Units, metric }).into();
+        for turn in Turn::ALL {
+            for outlook in 0..OUTLOOK_WEEKS.len() {
+                for metric in [Metric::Brier, Metric::LogLoss] {
+                    cells.push(Self { task: Task::Turn(turn, outlook), metric });
+                }
+            }
+        }
+        for ahead in 0..=OUTLOOK_WEEKS.len() {
+            for metric in [Metric::LogLoss, Metric::Rps, Metric::MacroF1] {
+                cells.push(Self { task: Task::Stage(ahead), metric });
+            }
+        }
+        cells
+    }
+
+    /// Adds one row to the sums of this cell; false where the row is not scored or not forecast.
+    pub(crate) fn add(self, row: &Row, losses: &Losses, sums: &mut [f64]) -> bool {
+        match self.task {
+            Task::Units => {
+                losses.units.as_ref().is_some_and(|units| add_units(self.metric, row, units, sums))
+            }
+            Task::Turn(turn, outlook) => {
+                let said = losses.turns[outlook].zip(row.turns[outlook]);
+                said.is_some_and(|(said, came)| {
+                    let (said, came) = (f64::from(said[turn.index()]), came[turn.index()]);
+                    let score = if self.metric == Metric::Brier { brier } else { log_loss };
+                    sums[0] += score(said, came);
+                    sums[1] += 1.0;
+                    true
+                })
+            }
+            Task::Stage(ahead) => {
+                let scored = losses.stages[ahead].zip(row.stages[ahead]);
+                scored.is_some_and(|(stage, target)| {
+                    add_stage(self.metric, usize::from(target.class), &stage, sums);
+                    true
+                })
+            }
+        }
+    }
+}
+
+fn add_units(metric: Metric, row: &Row, losses: &UnitsLosses, sums: &mut [f64]) -> bool {
+    let mut add = |loss: f32, weight: f64| {
+        if loss.is_finite() {
+            sums[0] += f64::from(loss);
+            sums[1] += weight;
+        }
+        loss.is_finite()
+    };
+    let sold = || row.units.iter().filter(|units| units.is_finite()).map(|units| f64::from(*units));
+    match metric {
+        Metric::Wql => add(losses.quantile, sold().sum()),
+        Metric::Bias => add(losses.excess, sold().sum()),
+        Metric::Mase => add(losses.mase, 1.0),
+        Metric::Rmsse => add(losses.rmsse, 1.0),
+        Metric::WqlCumulative => {
+            let mut total = 0.0;
+            let known = row.units.iter().take_while(|units| units.is_finite());
+            let sums = known.map(|units| {
+                total += f64::from(*units);
+                total
+            });
+            add(losses.cumulative, sums.sum())
+        }
+        _ => {
+            sums[0] += sold().count() as f64;
+            let counts = losses.below.iter().chain(&losses.at_most);
+            for (sum, count) in sums[1..].iter_mut().zip(counts) {
+                *sum += f64::from(*count);
+            }
+            true
+        }
+    }
+}
+
+fn add_stage(metric: Metric, class: usize, losses: &StageLosses, sums: &mut [f64]) {
+    match metric {
+        Metric::MacroF1 => sums[class * 5 + usize::from(losses.answer)] += 1.0,
+        metric => {
+            let loss = if metric == Metric::Rps { losses.rps } else { losses.log_loss };
+            sums[0] += f64::from(loss);
+            sums[1] += 1.0;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_cell_has_a_name_of_its_own() {
+        let cells = Cell::all();
+        let mut names: Vec<_> = cells
+            .iter()
+            .map(|cell| (cell.task.name(), cell.task.horizon(13), cell.metric.name()))
+            .collect();
+        assert_eq!(names.len(), 6 + 18 + 12);
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), cells.len());
+    }
+
+    #[test]
+    fn scores_are_functions_of_sums() {
+        assert_eq!(Metric::Wql.value(&[3.0, 12.0]), Some(0.25));
+        assert_eq!(Metric::Wql.value(&[3.0, 0.0]), None);
+        assert_eq!(Metric::Bias.cost(-0.25), 0.25);
+        assert_eq!(Metric::MacroF1.cost(0.5), -0.5);
+        let mut sums = vec![0.0; Metric::Coverage.n_sums()];
+        assert_eq!(Metric::Coverage.value(&sums), None);
+        sums[0] = 100.0;
+        // No sale ever reaches a quantile: the lowest level is off by 1 - .01 from above.
+        sums[1..].fill(100.0);
+        assert!((Metric::Coverage.value(&sums).expect("rows") - 0.99).abs() < 1e-12);
+    }
+}

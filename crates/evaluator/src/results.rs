@@ -1,0 +1,181 @@
+//! What an evaluation found: `scores.parquet` and `scores.json`.
+
+use std::path::Path;
+
+use lifecycle::Score;
+use lifecycle::accuracy::cross_entropy;
+use serde::{Deserialize, Serialize};
+
+use crate::bands::Subset;
+use crate::forecasters::{Ground, Judged};
+use crate::headline::Headline;
+use crate::scoring::{CellScores, Counts, Difference, Scorer};
+use crate::{Error, OURS};
+
+/// All results; `scores.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Results {
+    /// Whose scores are compared with the others'.
+    pub ours: String,
+    /// Forecasters, in the order of the table.
+    pub models: Vec<Model>,
+    /// Whether stages are scored against the simulator's truth, not against labels.
+    pub stages_are_true: bool,
+    /// How ours compares.
+    pub headline: Headline,
+    /// One a cell and forecaster, over all test rows.
+    pub scores: Vec<Score>,
+    /// What each cell's scores stand on.
+    pub counts: Vec<CellCounts>,
+    /// Ours against each peer, paired.
+    pub differences: Vec<Difference>,
+    /// The main scores over subsets of rows.
+    pub subsets: Vec<SubsetScore>,
+    /// The label against the truth, where it is known.
+    pub label: Option<LabelCheck>,
+}
+
+/// A forecaster of the table.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Model {
+    /// Its name.
+    pub name: String,
+    /// Correlation of neighbouring periods in the sample paths that were made for it; none where
+    /// it says everything itself.
+    pub path_correlation: Option<f64>,
+}
+
+/// The rows of one cell.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CellCounts {
+    /// Task of the cell.
+    pub task: String,
+    /// Its horizon.
+    pub horizon: u32,
+    /// Its metric.
+    pub metric: String,
+    /// How many, of what.
+    #[serde(flatten)]
+    pub counts: Counts,
+    /// The label's own entropy, of stages: no log loss can be lower.
+    pub label_entropy: Option<f64>,
+    /// Whether the data set can carry this score.
+    pub identifiable: bool,
+}
+
+/// A score over a subset of rows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SubsetScore {
+    /// The subset.
+    pub subset: String,
+    /// The score.
+    #[serde(flatten)]
+    pub score: Score,
+}
+
+/// How well the settled label knows the true stage at test origins.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LabelCheck {
+    /// Rows with both.
+    pub n: u64,
+    /// Share in which the likeliest stage is the true one.
+    pub accuracy: f64,
+    /// Agreement beyond chance (Cohen 1960).
+    pub kappa: f64,
+    /// Cross-entropy of the label to the truth.
+    pub log_loss: f64,
+    /// Rows by true stage and likeliest stage, in the order of a life.
+    pub confusion: [[u64; 5]; 5],
+}
+
+impl Results {
+    pub(crate) fn new(ground: &Ground<'_>, judged: &[Judged], scorer: &Scorer<'_>) -> Self {
+        let horizon = ground.common.horizon;
+        let ours = judged.iter().position(|judged| judged.name == OURS).unwrap_or(0);
+        let cells = scorer.cells();
+        let differences: Vec<Difference> =
+            cells.iter().flat_map(|cell| cell.differences(judged, ours, horizon)).collect();
+        let subsets = Subset::ALL.into_iter().flat_map(|subset| {
+            let scores =
+                scorer.subset(subset).into_iter().flat_map(|cell| cell.scores(judged, horizon));
+            scores
+                .map(|score| SubsetScore { subset: subset.name().to_owned(), score })
+                .collect::<Vec<_>>()
+        });
+        Self {
+            ours: judged[ours].name.clone(),
+            models: judged
+                .iter()
+                .map(|judged| Model { name: judged.name.clone(), path_correlation: judged.rho })
+                .collect(),
+            stages_are_true: ground.source.stages.are_true(),
+            headline: Headline::new(&cells, &differences, judged),
+            scores: cells.iter().flat_map(|cell| cell.scores(judged, horizon)).collect(),
+            counts: cells.iter().map(|cell| counts(cell, horizon)).collect(),
+            differences,
+            subsets: subsets.collect(),
+            label: LabelCheck::new(ground),
+        }
+    }
+
+    /// Writes `scores.parquet` and `scores.json`.
+    pub(crate) fn write(&self, output: &Path) -> Result<(), Error> {
+        tables::write(&output.join("scores.parquet"), &self.scores).map_err(Error::Output)?;
+        write_json(&output.join("scores.json"), self)
+    }
+}
+
+fn counts(cell: &CellScores, horizon: usize) -> CellCounts {
+    CellCounts {
+        task: cell.cell.task.name().to_owned(),
+        horizon: cell.cell.task.horizon(horizon),
+        metric: cell.cell.metric.name().to_owned(),
+        counts: cell.counts.clone(),
+        label_entropy: cell.entropy,
+        identifiable: cell.is_identifiable,
+    }
+}
+
+impl LabelCheck {
+    /// `None` where the truth is not known, or no row has both.
+    fn new(ground: &Ground<'_>) -> Option<Self> {
+        let stages = ground.source.stages;
+        if !stages.are_true() {
+            return None;
+        }
+        let mut confusion = [[0_u64; 5]; 5];
+        let (mut n, mut log_loss) = (0_u32, 0.0);
+        for row in &ground.rows {
+            let product = &ground.histories[row.basis.series].series.product;
+            let label = stages.label(product, row.basis.origin, true);
+            if let (Some(truth), Some(label)) = (row.stages[0], label) {
+                confusion[usize::from(truth.class)][usize::from(label.class)] += 1;
+                log_loss += cross_entropy(&label.label, &truth.label);
+                n += 1;
+            }
+        }
+        if n == 0 {
+            return None;
+        }
+        let share = |count: u64| count as f64 / f64::from(n);
+        let agreed: u64 = (0..5).map(|stage| confusion[stage][stage]).sum();
+        let by_chance: f64 = (0..5)
+            .map(|stage| {
+                let labelled = confusion.iter().map(|row| row[stage]).sum();
+                share(confusion[stage].iter().sum()) * share(labelled)
+            })
+            .sum();
+        let accuracy = share(agreed);
+        let kappa = if by_chance < 1.0 { (accuracy - by_chance) / (1.0 - by_chance) } else { 1.0 };
+        let log_loss = log_loss / f64::from(n);
+        Some(Self { n: u64::from(n), accuracy, kappa, log_loss, confusion })
+    }
+}
+
+/// Writes one JSON file, readable by people.
+pub(crate) fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<(), Error> {
+    let write_error = |source| Error::Write { path: path.to_owned(), source };
+    let mut text = serde_json::to_vec_pretty(value).map_err(|error| write_error(error.into()))?;
+    text.push(b'\n');
+    std::fs::write(path, text).map_err(write_error)
+}
