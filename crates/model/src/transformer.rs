@@ -2,13 +2,14 @@
 //!
 //! Patches of a channel-mixed context follow Nie et al. (2023, "A time series is worth 64 words"),
 //! horizon tokens Das et al. (2023, `TiDE`) and Ansari et al. (2024). Layers are pre-norm with RMS
-//! norms (Zhang & Sennrich 2019), learned positions and `SiLU`. Turns and stages are mostly a
+//! norms (Zhang & Sennrich 2019), learned positions, and `ReLU` inside (an exponential for each
+//! hidden unit of each token costs a tenth of the time; the heads' `SiLU` costs nothing). Turns and stages are mostly a
 //! function of the statics, and rows are few and correlated, so heads also see the statics through
 //! a residual multi-layer perceptron of their own (the wide path).
 
 use burn::module::{Module, Param, ParamId};
 use burn::nn::{Initializer, Linear, LinearConfig};
-use burn::tensor::activation::{silu, softmax};
+use burn::tensor::activation::{relu, silu, softmax};
 use burn::tensor::{Device, Tensor};
 
 use crate::architecture::{Architecture, N_STATIC_TOKENS};
@@ -176,7 +177,7 @@ impl Layer {
         let update = self.attention(self.attention_norm.forward(tokens.clone()), hidden, n_heads);
         let tokens = tokens + drop(update);
         let update = self.hidden_in.forward(self.hidden_norm.forward(tokens.clone()));
-        let update = self.hidden_out.forward(silu(update));
+        let update = self.hidden_out.forward(relu(update));
         tokens + drop(update)
     }
 

@@ -1,1 +1,16 @@
-//! Answers forecasts from published models.
+//! Answers forecasts from published models: tables of forecasts, or live.
+//!
+//! Both ways cut a window by [`panel::Cutter`] with the model's own fitted state and answer it by
+//! [`model::forecast`].
+
+mod config;
+mod error;
+mod live;
+mod origins;
+mod stage;
+
+pub use config::Config;
+pub use error::Error;
+pub use live::Predictor;
+pub use origins::origins;
+pub use stage::{Inputs, Manifest, Summary, run};

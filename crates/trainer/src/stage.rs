@@ -1,11 +1,14 @@
 //! The stage: features in, a model out.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use lifecycle::{ErrorKind, Invalid, Progress};
+use lifecycle::{ErrorKind, Invalid, ProductId, Progress};
 use model::{Architecture, Description, Dimensions, Kind, Model, Network, Training, Workers};
+use panel::category_units;
 use serde::{Deserialize, Serialize};
+use tables::{FeaturesDir, Label};
 
 use crate::config::Config;
 use crate::rows::{Row, Rows, Source};
@@ -80,9 +83,7 @@ impl Error {
     }
 }
 
-/// Trains a model on the rows of a source and writes it, `training.jsonl` and, for the dense
-/// network, `scatter.json` into `output`.
-pub(crate) fn run_on(
+fn run_on(
     config: &Config,
     source: Source<'_>,
     checkpoint: Option<&Path>,
@@ -164,7 +165,8 @@ fn write(path: &Path, text: &str) -> Result<(), Error> {
     fs::write(path, text).map_err(|source| Error::File { path: path.to_owned(), source })
 }
 
-/// Trains a model on an artifact of `features`; see [`run_on`].
+/// Trains a model on an artifact of `features` and writes it, `training.jsonl` and, for the dense
+/// network, `scatter.json` into `output`.
 pub fn run(
     config: &Config,
     inputs: &Inputs<'_>,
@@ -172,6 +174,19 @@ pub fn run(
     progress: &dyn Progress,
 ) -> Result<Summary, Error> {
     config.validate().map_err(Error::Config)?;
-    let _ = (inputs, output, progress);
-    todo!()
+    let features = FeaturesDir::open(inputs.features).map_err(Error::Features)?;
+    let panel = features.panel().map_err(Error::Features)?;
+    let labels = features.labels_train().map_err(Error::Features)?;
+    let labels: BTreeMap<ProductId, Label> =
+        labels.into_iter().map(|label| (label.product.clone(), label)).collect();
+    let source = Source {
+        meta: features.meta(),
+        histories: &panel.histories,
+        categories: &category_units(&panel),
+        fitted: features.fitted(),
+        split: features.split(),
+        unseen: features.unseen(),
+        labels: &labels,
+    };
+    run_on(config, source, inputs.checkpoint, output, progress)
 }

@@ -57,6 +57,39 @@ fn rows(n_rows: usize) -> Rows {
     Rows { rows: rows.collect() }
 }
 
+/// Fitted state of one short series: these tests cut no windows.
+fn fitted() -> panel::Fitted {
+    let mut channels: [Vec<f32>; 8] = Default::default();
+    channels[0] = (0..60).map(|week| (week % 5) as f32).collect();
+    let history = panel::History {
+        series: Series::of("mug"),
+        statics: panel::Statics::default(),
+        start: Period(2000),
+        channels,
+        corrections: Vec::new(),
+        given_stage: Vec::new(),
+    };
+    let panel = panel::Panel {
+        frequency: Frequency::Week,
+        start: Period(2000),
+        n_periods: 60,
+        units_per_one: 1.0,
+        share_depth: 0,
+        all_lives_ended: false,
+        histories: vec![history],
+    };
+    let split = lifecycle::Split {
+        frequency: Frequency::Week,
+        start: Period(2000),
+        n_periods: 60,
+        horizon: 3,
+        cut: 40,
+        step: 3,
+    };
+    let settings = panel::Settings { context: 8, horizon: 3 };
+    panel::Fitted::fit(&panel, &split, &std::collections::BTreeSet::new(), settings)
+}
+
 fn config() -> Config {
     Config {
         size: Size::Tiny,
@@ -93,7 +126,7 @@ impl Progress for CancelAt {
 
 #[test]
 fn a_tiny_set_is_learnt_by_heart() {
-    let config = Config { steps_max: 250, dropout: 0.0, learning_rate: 1e-2, ..config() };
+    let config = Config { steps_max: 150, dropout: 0.0, learning_rate: 1e-2, ..config() };
     let rows = rows(24);
     let outcome = train(&network(), &rows, &config, None, &Unwatched).expect("trains");
     let line: Line = serde_json::from_str(outcome.lines.last().expect("lines")).expect("a line");
@@ -153,7 +186,7 @@ fn model() -> (Model, Vec<panel::Window>) {
     description.training.n_stage_rows = 1;
     description.correlations = vec![1.0, 0.5, 0.2, 0.5, 1.0, 0.5, 0.2, 0.5, 1.0];
     description.calibration = Calibration { cold_start_width: 1.5, ..Calibration::default() };
-    let model = Model::new(description, &network(), weights, panel::Fitted::default());
+    let model = Model::new(description, &network(), weights, fitted());
     (model, rows.rows.into_iter().map(|row| row.window).collect())
 }
 
@@ -258,7 +291,7 @@ fn the_dense_baseline_learns_a_level_and_answers_means_for_26_weeks() {
     let outcome = train(&network, &rows, &config, None, &Unwatched).expect("trains");
     let mut description = Description::new(Kind::Dense, Size::Tiny, Frequency::Week, DIMENSIONS);
     description.dense = Some(scaling);
-    let model = Model::new(description, &network, outcome.weights, panel::Fitted::default());
+    let model = Model::new(description, &network, outcome.weights, fitted());
     let windows: Vec<_> = rows.rows.iter().map(|row| row.window.clone()).collect();
     for forecast in model::forecast(&model, &windows) {
         let units = forecast.units.expect("units");

@@ -1,0 +1,53 @@
+//! Which forecasts are written.
+
+use lifecycle::Invalid;
+use serde::{Deserialize, Serialize};
+
+/// The `[predict]` table of a pipeline.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Name of the model in tables of scores; empty: `lifecast`, or `dense` for that network.
+    pub name: String,
+    /// From validation origins, as many periods apart as test origins.
+    pub validation: bool,
+    /// From test origins.
+    pub test: bool,
+    /// From the last period of the data: what plans and reports are made of.
+    pub latest: bool,
+    /// Most rows in one file.
+    pub part_rows: usize,
+    /// Most rows held in memory at a time (never less than one origin's).
+    pub rows_in_memory: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            validation: true,
+            test: true,
+            latest: true,
+            part_rows: 20_000,
+            rows_in_memory: 200_000,
+        }
+    }
+}
+
+impl Config {
+    /// Checks numbers, and that any origin is asked for.
+    pub fn validate(&self) -> Result<(), Invalid> {
+        for (field, value) in
+            [("part_rows", self.part_rows), ("rows_in_memory", self.rows_in_memory)]
+        {
+            if !(1..=10_000_000).contains(&value) {
+                return Err(Invalid::new(field, format!("{value} must be 1 to 10000000")));
+            }
+        }
+        if !(self.validation || self.test || self.latest) {
+            let reason = "one of `validation`, `test`, `latest` must be true";
+            return Err(Invalid::new("test", reason));
+        }
+        Ok(())
+    }
+}
