@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# Installs what `cargo xtask ci --full` needs beyond Rust and a C compiler, on Debian or Ubuntu.
+# What is there already is left as it is.
+set -euo pipefail
+
+has() { command -v "$1" >/dev/null 2>&1; }
+
+as_root() {
+  if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi
+}
+
+# A browser opens the report, takes its picture and listens for errors of its scripts.
+if ! has chromium; then
+  as_root apt-get update
+  as_root env DEBIAN_FRONTEND=noninteractive \
+    apt-get install -y --no-install-recommends chromium fonts-dejavu-core
+fi
+
+# Bans, licences and sources of all dependencies. Unoptimised: it runs for a second.
+if ! has cargo-deny; then
+  cargo install cargo-deny --locked --profile dev
+fi
+
+# Faster tests with better output; `ci` does without it where it is missing.
+if ! has cargo-nextest; then
+  cargo install cargo-nextest --locked --profile dev
+fi
+
+chromium --version
+cargo deny --version
+cargo nextest --version
