@@ -73,9 +73,10 @@ pub(crate) fn matching(base: &Path, components: &[Component]) -> Result<Vec<Foun
                 _ => format!("{name}/{part}"),
             };
             if is_pattern {
-                for entry in entries(&path)?.iter().filter(|entry| {
-                    matches(component.expanded.as_bytes(), entry.as_bytes())
-                }) {
+                for entry in entries(&path)?
+                    .iter()
+                    .filter(|entry| matches(component.expanded.as_bytes(), entry.as_bytes()))
+                {
                     next.push((joined(entry), path.join(entry)));
                 }
             } else if position == 0 && component.written.is_empty() {

@@ -59,11 +59,7 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Self {
-            memory_limit_bytes: 512 << 20,
-            quarantine_rows_max: 1000,
-            unreadable_share_max: 0.5,
-        }
+        Self { memory_limit_bytes: 512 << 20, quarantine_rows_max: 1000, unreadable_share_max: 0.5 }
     }
 }
 

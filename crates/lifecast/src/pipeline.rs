@@ -64,7 +64,10 @@ impl Default for Pipeline {
             features: features::Config::default(),
             model: vec![
                 entry(OURS, trainer::Config::default()),
-                entry("dense", trainer::Config::dense()),
+                entry(
+                    "dense",
+                    trainer::Config { kind: model::Kind::Dense, ..trainer::Config::default() },
+                ),
             ],
             predict: predictor::Config::default(),
             evaluate: evaluator::Config::default(),

@@ -198,7 +198,7 @@ impl Runner {
 
     /// Simulates first where the pipeline says so, then ingests.
     async fn data_set(&mut self, pipeline: &Pipeline) -> Result<Digest, Failure> {
-        let mut variables: ingest::Variables = std::env::vars().collect();
+        let mut variables: Vec<(String, String)> = std::env::vars().collect();
         if let Some(config) = pipeline.simulate.clone() {
             let job = Job::new("simulate", &config);
             let simulated = self
@@ -206,7 +206,7 @@ impl Runner {
                 .await?;
             self.truth = Some(simulated);
             let folder = self.fetched(simulated).await?;
-            variables.insert("LIFECAST_SIMULATED".into(), folder.display().to_string());
+            variables.push(("LIFECAST_SIMULATED".into(), folder.display().to_string()));
         }
         let mapping = self.place.data.clone().or_else(|| pipeline.ingest.mapping.clone());
         let mapping = mapping
@@ -214,9 +214,11 @@ impl Runner {
             .map_err(Failure::usage)?;
         let config = pipeline.ingest.config.clone();
         let customer_key = customer_key::read_or_make(&self.place.work)?;
-        let sources = ingest::sources(&mapping, &variables)?;
+        let variables: ingest::Variables = variables.into_iter().collect();
         let mut job = Job::new("ingest", &config);
-        job.files = sources.digests;
+        for file in ingest::input_files(&mapping, &variables)? {
+            job.files.insert(file.name, file.digest);
+        }
         job.files.insert("customer key".into(), Digest::of(&customer_key));
         self.stage(job, move |_, output, bar| {
             let inputs =
@@ -290,7 +292,6 @@ impl Runner {
         let job = Job::new("evaluate", &config).reading(&reading);
         let names: Vec<String> = forecasts.iter().map(|(name, _)| name.clone()).collect();
         self.stage(job, move |inputs, output, bar| {
-            let truth = inputs.get("truth").map(|folder| folder.join("truth"));
             let forecasts = names
                 .iter()
                 .map(|name| (name.as_str(), inputs[&format!("forecasts/{name}")].as_path()))
@@ -298,7 +299,7 @@ impl Runner {
             let inputs = evaluator::Inputs {
                 features: &inputs["features"],
                 forecasts,
-                truth: truth.as_deref(),
+                truth: inputs.get("truth").map(PathBuf::as_path),
             };
             evaluator::run(&config, &inputs, output, bar).map(drop)
         })

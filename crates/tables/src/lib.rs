@@ -1,6 +1,6 @@
 //! Every Parquet table that Lifecast publishes: schema, typed rows, writer and reader.
 //!
-//! A row type implements [`Table`]; [`write`] and [`read`] do the rest. What a stage does with the
+//! A row type implements [`Table`]; [`write()`] and [`read`] do the rest. What a stage does with the
 //! rows is the stage's own matter.
 
 mod attributions;

@@ -179,10 +179,12 @@ impl Values {
             Self::Number(values) => values.get(row).map(Cell::Number),
             Self::Flag(values) => values.get(row).map(Cell::Flag),
             Self::Day(values) => values.get(row).map(Cell::Day),
-            Self::Instant { values, per_micro, micros_per, in_utc } => values.get(row).map(|value| {
-                let micros = value.div_euclid(*per_micro).saturating_mul(*micros_per);
-                Cell::Instant { micros, in_utc: *in_utc }
-            }),
+            Self::Instant { values, per_micro, micros_per, in_utc } => {
+                values.get(row).map(|value| {
+                    let micros = value.div_euclid(*per_micro).saturating_mul(*micros_per);
+                    Cell::Instant { micros, in_utc: *in_utc }
+                })
+            }
         };
         cell.unwrap_or(Cell::Missing)
     }
