@@ -2,7 +2,7 @@
 
 use super::likelihood::{Sums, best, dot, weigh};
 use super::{Observation, Shapes};
-use crate::{Stage, StageProbabilities};
+use crate::StageProbabilities;
 
 /// The last steps may still be capped otherwise when more becomes known (`capped` looks 4 steps
 /// ahead, the step of the origin may be incomplete), so their terms are not kept.
@@ -159,14 +159,13 @@ impl LifeOutlook<'_> {
     pub fn stage_after(&self, n_steps: f64) -> StageProbabilities {
         let age = (self.n_steps.saturating_sub(1) as f64 + n_steps).round() as usize;
         let survival = self.survival(n_steps);
-        let [introduction, growth, maturity, decline] =
-            self.shapes.stage_weights(self.weights, age).map(|weight| weight * survival);
-        let run_out = survival * self.shapes.run_out_weight(self.weights, age);
+        let [introduction, growth, maturity, decline, run_out] =
+            self.shapes.stage_sums(self.weights, age).map(|weight| weight * survival);
         StageProbabilities::from_weights([
             introduction,
             growth,
             maturity,
-            (decline - run_out).max(0.0),
+            decline,
             1.0 - survival + run_out,
         ])
     }
@@ -197,24 +196,11 @@ impl LifeOutlook<'_> {
     }
 }
 
-impl Shapes {
-    fn run_out_weight(&self, weights: &[f64], age: usize) -> f64 {
-        let decline = Stage::Decline.index() as u8;
-        let rows = self.levels_at(age).iter().zip(self.stages_at(age));
-        weights
-            .iter()
-            .zip(rows)
-            .filter(|(_, (level, stage))| **stage == decline && **level <= super::LEVEL_MIN as f32)
-            .map(|(weight, _)| weight)
-            .sum()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::{LAMBDA, capped};
     use super::*;
-    use crate::Frequency;
+    use crate::{Frequency, Stage};
 
     fn life(units: impl IntoIterator<Item = f64>) -> Vec<Observation> {
         let step = |units| Observation { units, exposure: 1.0, season: 1.0 };
