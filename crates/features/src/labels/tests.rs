@@ -215,6 +215,19 @@ fn locations_are_summed_and_a_given_stage_is_the_label() {
 }
 
 #[test]
+fn a_life_begins_at_its_launch_or_first_sale_not_at_the_first_row() {
+    let units = [vec![0.0; 20], vec![9.0; 60]].concat();
+    let mut launched = history("launched", 0, units.clone());
+    launched.statics.launch = Some(Period(0));
+    let panel =
+        panel(vec![launched, history("unknown", 0, units), history("old", 0, vec![9.0; 60])]);
+    let found = labels_without_season(&panel);
+    let start_and_censored: Vec<(i32, bool)> =
+        found.iter().map(|label| (label.start.0, label.is_left_censored)).collect();
+    assert_eq!(start_and_censored, [(0, false), (20, false), (0, true)]);
+}
+
+#[test]
 fn a_product_with_few_units_has_no_label() {
     let few = history("few", 30, vec![1.0; 14]);
     let short = history("short", 140, vec![9.0; 10]);
