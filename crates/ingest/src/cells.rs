@@ -18,7 +18,10 @@ pub(crate) enum Cell<'a> {
     /// Days since 1970-01-01.
     Day(i32),
     /// Microseconds since 1970-01-01 00:00, of UTC or of the shop's clock.
-    Instant { micros: i64, in_utc: bool },
+    Instant {
+        micros: i64,
+        in_utc: bool,
+    },
     /// A list or object where a value should be.
     Nested,
 }

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 pub(crate) use facts::{FactsCache, Said};
 
+use crate::Config;
 use crate::cells::{Cell, Reading};
 use crate::error::Error;
 use crate::identity::Identity;
@@ -19,7 +20,6 @@ use crate::refusals::{Problem, Reason, Refusals};
 use crate::rows::{Parsed, Plan, Row, Rules};
 use crate::scan::{self, Broken};
 use crate::spill::{Place, Spill, Tag};
-use crate::Config;
 
 /// Rows between two looks at whether the work is cancelled.
 const ROWS_PER_REPORT: u64 = 1 << 16;
@@ -75,8 +75,8 @@ pub(crate) struct Coverage {
 }
 
 impl Coverage {
-    fn add(&mut self, tag: Tag, days: (Day, Day)) {
-        let range = if matches!(tag, Tag::Line | Tag::Panel) { &mut self.sold } else { &mut self.other };
+    fn add(&mut self, is_sold: bool, days: (Day, Day)) {
+        let range = if is_sold { &mut self.sold } else { &mut self.other };
         let (first, last) = range.unwrap_or(days);
         *range = Some((first.min(days.0), last.max(days.1)));
     }
@@ -95,9 +95,7 @@ impl Intake {
         key: &[u8],
         (spill, progress): (Spill, &dyn Progress),
     ) -> Result<Self, Error> {
-        let has_ids = |plan: &Plan| {
-            matches!(plan, Plan::Lines(plan) if plan.customer.or(plan.order).is_some())
-        };
+        let has_ids = |plan: &Plan| matches!(plan, Plan::Lines(plan) if plan.customer.or(plan.order).is_some());
         let is_needed = mapping.sources.iter().any(|source| has_ids(&source.plan));
         let identity = Identity::new(key, is_needed)?;
         let mut intake = Self {
@@ -134,7 +132,8 @@ impl Intake {
         let format = source.format_of(&file.path).map_err(internal)?;
         let mut wanted = source.wanted.clone();
         let opened = opened_panel(source, &file.path, &mut wanted, &mut rules)?;
-        let column = |column: &String| ColumnReport { column: column.clone(), ..Default::default() };
+        let column =
+            |column: &String| ColumnReport { column: column.clone(), ..Default::default() };
         let report = FileReport {
             file: file.name.clone(),
             table: source.table.clone(),
@@ -292,8 +291,13 @@ impl FileReader<'_, '_> {
                 last = Day(day.0 + words[1] as i32 - 1);
             }
             let (first, last) = whole_periods(self.plan, frequency, (*day, last));
-            self.intake.coverage.add(*tag, (first, last));
-            if matches!(tag, Tag::Line | Tag::Panel) {
+            // Returns go on after the last sale that the data knows: they cover no day.
+            let is_sold = match self.plan {
+                Plan::Lines(plan) => !plan.are_returns,
+                plan => matches!(plan, Plan::Panel(_)),
+            };
+            self.intake.coverage.add(is_sold, (first, last));
+            if is_sold {
                 self.intake.coverage.periods.insert(frequency.period_of(*day).0);
             }
         }

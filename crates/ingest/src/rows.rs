@@ -187,7 +187,9 @@ impl Row<'_, '_> {
         }
         let escaped: Vec<String> = parts
             .iter()
-            .map(|part| part.as_deref().unwrap_or_default().replace('\\', "\\\\").replace('/', "\\/"))
+            .map(|part| {
+                part.as_deref().unwrap_or_default().replace('\\', "\\\\").replace('/', "\\/")
+            })
             .collect();
         Some(LocationId::from(truncated(&escaped.join("/"))))
     }

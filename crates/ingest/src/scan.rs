@@ -33,8 +33,7 @@ pub(crate) enum Broken {
 }
 
 /// What is called with each row.
-pub(crate) type Visit<'v> =
-    dyn FnMut(u64, Result<&[Cell<'_>], Broken>) -> Result<(), Error> + 'v;
+pub(crate) type Visit<'v> = dyn FnMut(u64, Result<&[Cell<'_>], Broken>) -> Result<(), Error> + 'v;
 
 /// What was found beside the rows.
 #[derive(Debug, Default)]

@@ -78,8 +78,7 @@ pub(crate) struct Spill {
 
 impl Spill {
     pub(crate) fn create(folder: PathBuf) -> Result<Self, Error> {
-        fs::create_dir(&folder)
-            .map_err(|source| Error::File { path: folder.clone(), source })?;
+        fs::create_dir(&folder).map_err(|source| Error::File { path: folder.clone(), source })?;
         let buckets = (0..BUCKETS).map(|_| None).collect();
         Ok(Self { folder, buckets, bytes: 0, counts: [0; Tag::ALL.len()], record: Vec::new() })
     }

@@ -20,13 +20,25 @@ pub(crate) struct PanelPlan {
 /// How a panel is laid out.
 #[derive(Debug, Clone)]
 pub(crate) enum Layout {
-    Long { series: SeriesColumns, date: usize, values: LongColumns },
+    Long {
+        series: SeriesColumns,
+        date: usize,
+        values: LongColumns,
+    },
     /// One row a series; `periods` are the columns with the first day of each, found in the file
     /// by `pattern`.
-    BySeries { series: SeriesColumns, pattern: Regex, periods: Vec<(usize, Day)> },
+    BySeries {
+        series: SeriesColumns,
+        pattern: Regex,
+        periods: Vec<(usize, Day)>,
+    },
     /// One row a period; `products` are the columns with the product of each, found in the file by
     /// `pattern`.
-    ByPeriod { date: usize, pattern: Regex, products: Vec<(usize, ProductId)> },
+    ByPeriod {
+        date: usize,
+        pattern: Regex,
+        products: Vec<(usize, ProductId)>,
+    },
 }
 
 /// The values of a long panel.

@@ -193,8 +193,7 @@ impl LinePlan {
             return 0;
         }
         let slots = self.facts.slots().chain(self.cancelled.as_ref().map(|filter| filter.slot));
-        let texts: Vec<_> =
-            slots.map(|slot| row.cells[slot].text().unwrap_or_default()).collect();
+        let texts: Vec<_> = slots.map(|slot| row.cells[slot].text().unwrap_or_default()).collect();
         fingerprint(texts.iter().map(AsRef::as_ref))
     }
 }
