@@ -97,13 +97,11 @@ fn open(path: &Path) -> Result<ParquetReader<File>, Error> {
 /// Runs polars on a file that may be damaged: it answers some damage with a panic, which is an
 /// error of this one file. Nothing that was half changed is used afterwards.
 fn calmly<T>(path: &Path, work: impl FnOnce() -> PolarsResult<T>) -> Result<T, Error> {
-    match catch_unwind(AssertUnwindSafe(work)) {
-        Ok(result) => result.map_err(|source| failed(path, source)),
-        Err(_) => {
-            let reason = "its Parquet structure contradicts itself".to_owned();
-            Err(Error::Damaged { path: path.to_owned(), reason })
-        }
+    if let Ok(result) = catch_unwind(AssertUnwindSafe(work)) {
+        return result.map_err(|source| failed(path, source));
     }
+    let reason = "its Parquet structure contradicts itself".to_owned();
+    Err(Error::Damaged { path: path.to_owned(), reason })
 }
 
 fn failed(path: &Path, source: PolarsError) -> Error {

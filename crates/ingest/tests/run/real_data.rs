@@ -1,37 +1,34 @@
 //! The real sets, where they are at hand: figures as in the data's own description.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use ingest::{Config, Variables};
+use ingest::{Config, Error};
 use lifecycle::{Day, Frequency};
 use tables::{PanelRow, Sale, SaleKind};
 
 use crate::shop::{Published, publish};
 
 /// Ingests a set by its mapping, or says why not.
-fn published(set: &str, file: &str) -> Option<Published> {
+fn published(set: &str) -> Option<Published> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let data =
-        option_env!("LIFECAST_DATA").map_or_else(|| root.join("../shared/data"), PathBuf::from);
-    if !data.join(set).join(file).is_file() {
-        skip(set, &data);
-        return None;
-    }
-    let data = data.canonicalize().expect("a folder").display().to_string();
-    let variables = Variables::from_iter([("LIFECAST_DATA", data)]);
     let mapping = root.join("tests/datasets").join(format!("{set}.toml"));
-    Some(publish(&mapping, &variables, &Config::default()).expect("a data set"))
+    match publish(&mapping, &std::env::vars().collect(), &Config::default()) {
+        Err(error @ Error::NoFile { .. }) => {
+            skip(&error);
+            None
+        }
+        published => Some(published.expect("a data set")),
+    }
 }
 
 #[allow(clippy::print_stderr, reason = "a skipped test says so")]
-fn skip(set: &str, data: &Path) {
-    eprintln!("skipped: {set} is not in {}", data.display());
+fn skip(error: &Error) {
+    eprintln!("skipped: {error}");
 }
 
 #[test]
 fn online_retail() {
-    let file = "online_retail_2009_2011.parquet";
-    let Some(published) = published("online-retail-ii", file) else { return };
+    let Some(published) = published("online-retail-ii") else { return };
     let quality = published.quality();
     assert_eq!(published.summary.rows_read, 1_044_847);
     assert_eq!(quality["negative_quantities"], 22_557);
@@ -78,7 +75,7 @@ fn check_cancelled_order(published: &Published) {
 
 #[test]
 fn car_parts() {
-    let Some(published) = published("car-parts", "carparts_long.parquet") else { return };
+    let Some(published) = published("car-parts") else { return };
     let rows: Vec<PanelRow> = published.rows("panel");
     assert_eq!(rows.len(), 136_374);
     assert_eq!(rows.iter().filter(|row| row.units.is_nan()).count(), 6_122);
@@ -87,4 +84,19 @@ fn car_parts() {
     assert_eq!(dataset.first_day.to_string(), "1998-01-01");
     assert_eq!(dataset.last_day.to_string(), "2002-03-31");
     assert_eq!(dataset.horizon, Some(12));
+}
+
+/// Simulated worlds, where somebody has simulated them.
+#[test]
+fn simulators() {
+    for world in ["simulator-1", "simulator-2"] {
+        let Some(published) = published(world) else { return };
+        let summary = &published.summary;
+        assert!(summary.rows_refused * 5 < summary.rows_read, "{summary:?}");
+        assert!(summary.cancellations_matched > 0, "{summary:?}");
+        assert!(published.products().iter().all(|product| product.category.len() == 2));
+        for table in ["events", "stock", "offers"] {
+            assert!(published.bytes().keys().any(|name| name.starts_with(table)), "{table}");
+        }
+    }
 }
