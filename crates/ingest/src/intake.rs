@@ -75,9 +75,8 @@ pub(crate) struct Coverage {
 }
 
 impl Coverage {
-    fn add(&mut self, tag: Tag, days: (Day, Day)) {
-        let range =
-            if matches!(tag, Tag::Line | Tag::Panel) { &mut self.sold } else { &mut self.other };
+    fn add(&mut self, is_sold: bool, days: (Day, Day)) {
+        let range = if is_sold { &mut self.sold } else { &mut self.other };
         let (first, last) = range.unwrap_or(days);
         *range = Some((first.min(days.0), last.max(days.1)));
     }
@@ -292,8 +291,13 @@ impl FileReader<'_, '_> {
                 last = Day(day.0 + words[1] as i32 - 1);
             }
             let (first, last) = whole_periods(self.plan, frequency, (*day, last));
-            self.intake.coverage.add(*tag, (first, last));
-            if matches!(tag, Tag::Line | Tag::Panel) {
+            // Returns go on after the last sale that the data knows: they cover no day.
+            let is_sold = match self.plan {
+                Plan::Lines(plan) => !plan.are_returns,
+                plan => matches!(plan, Plan::Panel(_)),
+            };
+            self.intake.coverage.add(is_sold, (first, last));
+            if is_sold {
                 self.intake.coverage.periods.insert(frequency.period_of(*day).0);
             }
         }

@@ -277,13 +277,10 @@ impl Row<'_, '_> {
         reason: Reason,
         slot: Option<usize>,
     ) -> Option<T> {
-        match read {
-            Ok(value) => value,
-            Err(NotReadable) => {
-                self.problem(reason, slot);
-                None
-            }
+        if read.is_err() {
+            self.problem(reason, slot);
         }
+        read.ok().flatten()
     }
 }
 

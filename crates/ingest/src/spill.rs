@@ -101,7 +101,9 @@ impl Spill {
         put_text(record, series.location.as_ref().map_or("", LocationId::as_str).as_bytes());
         record.extend_from_slice(&place.file.to_le_bytes());
         record.extend_from_slice(&place.row.to_le_bytes());
-        words.iter().for_each(|word| record.extend_from_slice(&word.to_le_bytes()));
+        for word in words {
+            record.extend_from_slice(&word.to_le_bytes());
+        }
         if tag == Tag::Facts {
             put_text(record, text);
         }
@@ -219,20 +221,19 @@ impl Bucketful {
             return Some(*number);
         }
         let key = (product.to_vec(), location.map(<[u8]>::to_vec));
-        let number = match self.known.get(&key) {
-            Some(number) => *number,
-            None => {
-                let number = self.series.len() as u32;
-                let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).ok();
-                let product = ProductId::from(text(product)?);
-                let location = match location {
-                    Some(location) => Some(LocationId::from(text(location)?)),
-                    None => None,
-                };
-                self.series.push(Series { product, location });
-                self.known.insert(key.clone(), number);
-                number
-            }
+        let number = if let Some(number) = self.known.get(&key) {
+            *number
+        } else {
+            let number = self.series.len() as u32;
+            let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).ok();
+            let product = ProductId::from(text(product)?);
+            let location = match location {
+                Some(location) => Some(LocationId::from(text(location)?)),
+                None => None,
+            };
+            self.series.push(Series { product, location });
+            self.known.insert(key.clone(), number);
+            number
         };
         self.last = Some((key.0, key.1, number));
         Some(number)

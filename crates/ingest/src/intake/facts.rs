@@ -40,17 +40,15 @@ pub(crate) struct FactsCache {
 impl FactsCache {
     pub(crate) fn add(&mut self, product: &ProductId, said: Said, facts: impl FnOnce() -> Facts) {
         if let Some(statements) = self.products.get_mut(product) {
-            match statements.iter_mut().find(|(known, _, _)| *known == said) {
-                Some((_, count, _)) => *count += 1,
-                None => {
-                    statements.push((said, 1, facts()));
-                    self.n_statements += 1;
-                }
+            if let Some((_, count, _)) = statements.iter_mut().find(|(known, ..)| *known == said) {
+                *count += 1;
+                return;
             }
+            statements.push((said, 1, facts()));
         } else {
             self.products.insert(product.clone(), vec![(said, 1, facts())]);
-            self.n_statements += 1;
         }
+        self.n_statements += 1;
     }
 
     pub(crate) fn flush_if_full(&mut self, spill: &mut Spill) -> Result<(), Error> {

@@ -63,8 +63,8 @@ pub(super) fn validated(
     Ok(mapping)
 }
 
-fn in_place(path: &Path, place: &str, invalid: Invalid) -> Error {
-    let reason = format!("`{}` {}", invalid.field, invalid.reason);
+fn in_place(path: &Path, place: &str, Invalid { field, reason }: Invalid) -> Error {
+    let reason = format!("`{field}` {reason}");
     Error::Mapping { path: path.to_owned(), place: place.to_owned(), reason }
 }
 
@@ -154,13 +154,11 @@ struct Slots {
 
 impl Slots {
     fn one(&mut self, column: String) -> usize {
-        match self.wanted.iter().position(|wanted| *wanted == column) {
-            Some(slot) => slot,
-            None => {
-                self.wanted.push(column);
-                self.wanted.len() - 1
-            }
-        }
+        let known = self.wanted.iter().position(|wanted| *wanted == column);
+        known.unwrap_or_else(|| {
+            self.wanted.push(column);
+            self.wanted.len() - 1
+        })
     }
 
     fn maybe(&mut self, column: Option<String>) -> Option<usize> {

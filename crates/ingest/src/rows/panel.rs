@@ -174,13 +174,11 @@ impl LongColumns {
     fn stage(&self, row: &mut Row<'_, '_>) -> f64 {
         let Some(text) = row.text(self.stage) else { return 0.0 };
         let text = text.to_lowercase();
-        match Stage::ALL.iter().position(|stage| stage.name() == text) {
-            Some(index) => (index + 1) as f64,
-            None => {
-                row.problem(Reason::UnknownStage, self.stage);
-                0.0
-            }
-        }
+        let Some(index) = Stage::ALL.iter().position(|stage| stage.name() == text) else {
+            row.problem(Reason::UnknownStage, self.stage);
+            return 0.0;
+        };
+        (index + 1) as f64
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -19,7 +20,8 @@ const SLICE_ROWS: usize = 1 << 17;
 const MAGIC: &[u8; 4] = b"PAR1";
 
 pub(crate) fn columns(path: &Path) -> Result<Vec<String>, Error> {
-    let schema = open(path)?.schema().map_err(|source| failed(path, source))?;
+    let mut reader = open(path)?;
+    let schema = calmly(path, || reader.schema())?;
     Ok(schema.iter_names().map(ToString::to_string).collect())
 }
 
@@ -29,27 +31,26 @@ pub(crate) fn scan(
     visit: &mut Visit<'_>,
 ) -> Result<Scanned, Error> {
     let mut reader = open(path)?;
-    let schema = reader.schema().map_err(|source| failed(path, source))?;
+    let schema = calmly(path, || reader.schema())?;
     let names: Vec<String> = schema.iter_names().map(ToString::to_string).collect();
     positions(path, &names, wanted)?;
     for column in wanted {
         let field = schema.get(column.as_str());
         check_type(path, column, field.map(ArrowField::dtype))?;
     }
-    let metadata = reader.get_metadata().map_err(|source| failed(path, source))?.clone();
+    let metadata = calmly(path, || reader.get_metadata().cloned())?;
     let n_rows = metadata.num_rows;
     let n_slice = (SLICE_CELLS / wanted.len().max(1)).clamp(1, SLICE_ROWS);
     let mut row = 0;
     while (row as usize) < n_rows {
         let mut reader = open(path)?;
         reader.set_metadata(Arc::clone(&metadata));
-        let frame = reader
+        let slice = reader
             .with_columns(Some(wanted.to_vec()))
             .with_slice(Some((row as usize, n_slice)))
             .read_parallel(ParallelStrategy::Columns)
-            .set_rechunk(true)
-            .finish()
-            .map_err(|source| failed(path, source))?;
+            .set_rechunk(true);
+        let frame = calmly(path, || slice.finish())?;
         let columns = wanted
             .iter()
             .map(|column| Values::of(path, column, &frame))
@@ -91,6 +92,16 @@ fn open(path: &Path) -> Result<ParquetReader<File>, Error> {
         return Err(Error::CutOff { path: path.to_owned(), reason });
     }
     Ok(ParquetReader::new(file))
+}
+
+/// Runs polars on a file that may be damaged: it answers some damage with a panic, which is an
+/// error of this one file. Nothing that was half changed is used afterwards.
+fn calmly<T>(path: &Path, work: impl FnOnce() -> PolarsResult<T>) -> Result<T, Error> {
+    if let Ok(result) = catch_unwind(AssertUnwindSafe(work)) {
+        return result.map_err(|source| failed(path, source));
+    }
+    let reason = "its Parquet structure contradicts itself".to_owned();
+    Err(Error::Damaged { path: path.to_owned(), reason })
 }
 
 fn failed(path: &Path, source: PolarsError) -> Error {
@@ -145,6 +156,11 @@ impl Values {
     fn of(path: &Path, column: &str, frame: &DataFrame) -> Result<Self, Error> {
         let failed = |source| failed(path, source);
         let values = frame.column(column).map_err(failed)?;
+        if values.len() != frame.height() {
+            let (n_values, n_rows) = (values.len(), frame.height());
+            let reason = format!("column `{column}` has {n_values} values in {n_rows} rows");
+            return Err(Error::Damaged { path: path.to_owned(), reason });
+        }
         let integers = || values.cast(&DataType::Int64).and_then(|cast| cast.i64().cloned());
         Ok(match values.dtype() {
             DataType::Null => Self::Nothing,
