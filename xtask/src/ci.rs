@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use xshell::{Shell, cmd};
 
+use crate::cargo::cargo;
 use crate::{codegen, full, programs, tidy};
 
 /// A check's name, and the check.
@@ -12,17 +13,17 @@ pub(crate) type Step = (&'static str, fn(&Shell) -> anyhow::Result<()>);
 
 /// Doc tests stand before the tests, because nextest has none and should have the last word.
 const STEPS: &[Step] = &[
-    ("format", |sh| Ok(cmd!(sh, "cargo fmt --all --check").run()?)),
+    ("format", |sh| Ok(cargo(sh, "fmt --all --check").run()?)),
     ("tidy", tidy::run),
     ("codegen", |sh| codegen::run(sh, true)),
     ("clippy", |sh| {
-        Ok(cmd!(sh, "cargo clippy --workspace --all-targets --locked -- -D warnings").run()?)
+        Ok(cargo(sh, "clippy --workspace --all-targets --locked -- -D warnings").run()?)
     }),
     ("docs", |sh| {
-        let docs = cmd!(sh, "cargo doc --workspace --no-deps --locked");
+        let docs = cargo(sh, "doc --workspace --no-deps --locked");
         Ok(docs.env("RUSTDOCFLAGS", "-D warnings").run()?)
     }),
-    ("doc tests", |sh| Ok(cmd!(sh, "cargo test --workspace --doc --locked").run()?)),
+    ("doc tests", |sh| Ok(cargo(sh, "test --workspace --doc --locked").run()?)),
     ("tests", tests),
     ("end to end", end_to_end),
 ];
@@ -52,12 +53,12 @@ pub(crate) fn run(sh: &Shell, full: bool) -> anyhow::Result<()> {
 
 /// With nextest where it is installed, for its speed and output; both run the same tests.
 fn tests(sh: &Shell) -> anyhow::Result<()> {
-    let has_nextest = cmd!(sh, "cargo nextest --version").quiet().ignore_stderr().read().is_ok();
+    let has_nextest = cargo(sh, "nextest --version").quiet().ignore_stderr().read().is_ok();
     if has_nextest {
-        Ok(cmd!(sh, "cargo nextest run --workspace --locked --no-fail-fast").run()?)
+        Ok(cargo(sh, "nextest run --workspace --locked --no-fail-fast").run()?)
     } else {
-        let tests = ["--lib", "--bins", "--tests"];
-        Ok(cmd!(sh, "cargo test --workspace --locked --no-fail-fast {tests...}").run()?)
+        let tests = "test --workspace --locked --no-fail-fast --lib --bins --tests";
+        Ok(cargo(sh, tests).run()?)
     }
 }
 

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use xshell::{Shell, cmd};
 
+use crate::cargo::cargo;
 use crate::ci::{Step, say};
 use crate::programs;
 
@@ -16,7 +17,7 @@ pub(crate) const STEPS: &[Step] = &[("cargo-deny", deny), ("report", report)];
 /// Bans, licences and sources of all dependencies, by `deny.toml`.
 fn deny(sh: &Shell) -> anyhow::Result<()> {
     installed(sh, "cargo-deny", &["--version"])?;
-    Ok(cmd!(sh, "cargo deny --locked --offline check bans licenses sources").run()?)
+    Ok(cargo(sh, "deny --locked check bans licenses sources").run()?)
 }
 
 /// Makes the demo's report, opens it in a browser, takes a picture, and listens for its errors.

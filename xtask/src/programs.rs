@@ -7,7 +7,9 @@ use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
 use anyhow::Context;
-use xshell::{Shell, cmd};
+use xshell::Shell;
+
+use crate::cargo::cargo;
 
 /// Builds everything, then runs a program of `tests` and passes its exit code on.
 pub(crate) fn build_and_run(
@@ -28,7 +30,7 @@ pub(crate) fn build_and_run(
 
 /// Builds every library and program.
 pub(crate) fn build(sh: &Shell) -> anyhow::Result<()> {
-    Ok(cmd!(sh, "cargo build --workspace --locked").run()?)
+    Ok(cargo(sh, "build --workspace --locked").run()?)
 }
 
 /// Where cargo puts a program.
@@ -42,6 +44,6 @@ pub(crate) fn path(sh: &Shell, program: &str) -> anyhow::Result<PathBuf> {
 
 /// What cargo says of the workspace's own packages.
 pub(crate) fn metadata(sh: &Shell) -> anyhow::Result<serde_json::Value> {
-    let json = cmd!(sh, "cargo metadata --format-version 1 --no-deps --locked").quiet().read()?;
+    let json = cargo(sh, "metadata --format-version 1 --no-deps --locked").quiet().read()?;
     Ok(serde_json::from_str(&json)?)
 }
