@@ -198,6 +198,8 @@ impl LifeOutlook<'_> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::super::{LAMBDA, capped};
     use super::*;
     use crate::{Frequency, Stage};
@@ -275,5 +277,44 @@ mod tests {
         // One unit in four weeks: eleven silent weeks say little.
         let slow = life((0..60).map(|week| f64::from(u8::from(week % 4 == 0 && week < 51))));
         assert!(filter.outlook(&slow).ended() < 0.4);
+    }
+
+    fn step() -> impl Strategy<Value = Observation> {
+        let units = prop_oneof![2 => Just(0.0), 3 => (0..60).prop_map(f64::from)];
+        let exposure = prop_oneof![1 => Just(0.0), 6 => Just(1.0), 1 => 0.1..1.0];
+        (units, exposure, 0.5..2.0).prop_map(|(units, exposure, season)| Observation {
+            units: if exposure > 0.0 { units } else { 0.0 },
+            exposure,
+            season,
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+
+        #[test]
+        fn what_was_asked_before_changes_nothing_and_answers_are_well_formed(
+            life in prop::collection::vec(step(), 1..60),
+            other in prop::collection::vec(step(), 1..60),
+        ) {
+            let shapes = Shapes::shared(Frequency::Week);
+            let prior = shapes.flat_prior();
+            let mut asked = Filter::new(shapes, &prior, LAMBDA, 0.003);
+            let _ = asked.outlook(&other);
+            for n_steps in [life.len() / 3, life.len()] {
+                let mut fresh = Filter::new(shapes, &prior, LAMBDA, 0.003);
+                let (one, two) = (asked.outlook(&life[..n_steps]), fresh.outlook(&life[..n_steps]));
+                prop_assert_eq!(one.weights(), two.weights());
+                prop_assert_eq!(one.stage_now(), two.stage_now());
+                prop_assert_eq!(one.ended().to_bits(), two.ended().to_bits());
+                prop_assert!((0.0..=1.0).contains(&one.ended()));
+                for ahead in [1, 13, 400] {
+                    prop_assert_eq!(one.expected(ahead).to_bits(), two.expected(ahead).to_bits());
+                    prop_assert!(one.expected(ahead) >= 0.0 && one.expected(ahead).is_finite());
+                    let stages = one.stage_after(ahead as f64);
+                    prop_assert!((stages.as_array().iter().sum::<f32>() - 1.0).abs() < 1e-5);
+                }
+            }
+        }
     }
 }
