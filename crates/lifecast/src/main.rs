@@ -1,5 +1,6 @@
 //! The command line: every stage as a batch command and as a server, and the pipeline runner.
 
+mod clock;
 mod customer_key;
 mod failure;
 mod memory;
@@ -62,7 +63,7 @@ enum Command {
 /// Where artifacts and unfinished work are.
 #[derive(Debug, clap::Args)]
 struct PlaceFlags {
-    /// Object store of artifacts: a folder, memory:// or s3://bucket/prefix.
+    /// Object store of artifacts: a folder, `memory://` or `s3://bucket/prefix`.
     #[arg(long, env = "LIFECAST_STORE", default_value = "lifecast-store")]
     store: String,
     /// Folder for fetched artifacts, checkpoints and unfinished work.

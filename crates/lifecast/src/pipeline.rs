@@ -94,8 +94,8 @@ impl Pipeline {
     fn check(&self) -> anyhow::Result<()> {
         let mut names: Vec<&str> = self.model.iter().map(|entry| entry.name.as_str()).collect();
         names.sort_unstable();
-        if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
-            bail!("[[model]] name = \"{}\" stands twice; names must differ", pair[0]);
+        if let Some([name, _]) = names.array_windows().find(|[first, next]| first == next) {
+            bail!("[[model]] name = \"{name}\" stands twice; names must differ");
         }
         if !names.contains(&OURS) {
             bail!("no [[model]] is named \"{OURS}\": it is the one that is explained and reported");

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 use anyhow::Context;
 use artifacts::{Key, Produced, Store};
@@ -63,7 +62,7 @@ pub(crate) struct StageOutcome {
 
 /// Runs all stages and answers what they made.
 pub(crate) async fn run(pipeline: &Pipeline, place: &Place) -> Result<Outcome, Failure> {
-    let started = Instant::now();
+    let started = crate::clock::now();
     let memory = PeakMemory::watch();
     let mut runner = Runner::open(place)?;
     let dataset = runner.data_set(pipeline).await?;
@@ -153,7 +152,7 @@ impl Runner {
         job: Job<'_>,
         make: impl FnOnce(&BTreeMap<String, PathBuf>, &Path, &Bar) -> Result<(), E> + Send + 'static,
     ) -> Result<Digest, Failure> {
-        let started = Instant::now();
+        let started = crate::clock::now();
         let mut inputs = job.files;
         let fetched: BTreeMap<String, Digest> =
             job.inputs.iter().map(|(name, digest)| ((*name).to_owned(), *digest)).collect();
@@ -181,12 +180,12 @@ impl Runner {
             cached,
             seconds: started.elapsed().as_secs_f64(),
         };
-        self.say(&outcome);
+        Self::say(&outcome);
         self.stages.push(outcome);
         Ok(artifact.digest)
     }
 
-    fn say(&self, stage: &StageOutcome) {
+    fn say(stage: &StageOutcome) {
         let how = if stage.cached { "found" } else { "made" };
         let digest = stage.artifact.short();
         crate::say(&format!("{:>18}  {how:<5} {digest}  {:>7.1} s", stage.name, stage.seconds));

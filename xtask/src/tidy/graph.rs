@@ -15,7 +15,7 @@ const GRAPH: &[(&str, &[&str])] = &[
     ("model", &["lifecycle", "panel"]),
     ("collective", &[]),
     ("wire", &["lifecycle"]),
-    ("service", &["wire"]),
+    ("service", &["lifecycle", "wire"]),
     // stages
     ("ingest", &["lifecycle", "artifacts", "panel", "tables", "wire", "service"]),
     ("features", &["lifecycle", "artifacts", "panel", "tables", "wire", "service"]),
@@ -29,7 +29,7 @@ const GRAPH: &[(&str, &[&str])] = &[
     ("planner", &["lifecycle", "artifacts", "panel", "tables", "wire", "service"]),
     // around
     ("simulator", &["lifecycle", "tables"]),
-    ("report", &["lifecycle", "artifacts", "tables"]),
+    ("report", &["lifecycle", "panel", "tables"]),
     ("lifecast", EVERYTHING),
     ("tests", EVERYTHING),
     ("xtask", &[]),

@@ -1,3 +1,5 @@
+//! Lives whose stages are known: the smoother finds them.
+
 use lifecycle::{Period, Series, StageProbabilities};
 use panel::{Channel, History, Statics};
 

@@ -1,3 +1,5 @@
+//! Measures of accuracy against closed forms and laws.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Dated rows to histories: corrections, holes, returns and prices.
+
 use proptest::prelude::*;
 
 use super::*;

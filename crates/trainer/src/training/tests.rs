@@ -1,3 +1,5 @@
+//! The training loop: it learns, resumes bit-equal and does not depend on threads.
+
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
