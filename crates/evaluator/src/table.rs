@@ -142,7 +142,25 @@ mod tests {
             score("lifecast", "halved", "brier", 0.18),
             score("lifecast", "stage", "log_loss", 0.7),
         ];
-        expect![[""]].assert_eq(&render_table(&scores));
+        expect![[r#"
+            units sold                              wql         wql_cumulative                   mase
+              lifecast            *0.610 [0.600, 0.620]                      -                      -
+              all zeros            1.000 [0.990, 1.010]                      -                      -
+              rows                                 1234                      0                      0
+
+                                                  rmsse                   bias               coverage
+              lifecast                                - *-0.020 [-0.030, -0.010]                      -
+              rows                                    0                   1234                      0
+
+            turns, Brier score         halved, 13 weeks      doubled, 13 weeks       silent, 13 weeks
+              lifecast            *0.180 [0.170, 0.190]                      -                      -
+              rows                                 1234                      0                      0
+
+            stage, log loss                         now             in 4 weeks            in 13 weeks            in 26 weeks
+              lifecast                                -                      -       not identifiable                      -
+              rows                                    0                      0                   1234                      0
+
+        "#]].assert_eq(&render_table(&scores));
         assert_eq!(render_table(&[]), "");
     }
 }

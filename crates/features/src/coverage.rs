@@ -25,11 +25,14 @@ pub(crate) fn coverage(partitions: &Partitions<'_>) -> Result<Coverage, Error> {
     let frequency = dataset.frequency;
     let (mut first, mut last) = (dataset.first_day, dataset.last_day);
     for path in partitions.files("panel") {
-        // A cell stands for its whole period, whatever day it is dated.
+        // A cell stands for its whole period, whatever day it is dated; cells of periods that the
+        // data set does not cover stay outside.
         for day in frame(&path, &["day"])?.ints("day")? {
             let period = frequency.period_of(Day(day));
-            first = first.min(frequency.first_day(period));
-            last = last.max(frequency.last_day(period));
+            let (begins, ends) = (frequency.first_day(period), frequency.last_day(period));
+            if begins <= dataset.last_day && ends >= dataset.first_day {
+                (first, last) = (first.min(begins), last.max(ends));
+            }
         }
     }
     let Some(coverage) = Coverage::between(frequency, first, last) else {

@@ -18,7 +18,10 @@ pub(crate) enum Cell<'a> {
     /// Days since 1970-01-01.
     Day(i32),
     /// Microseconds since 1970-01-01 00:00, of UTC or of the shop's clock.
-    Instant { micros: i64, in_utc: bool },
+    Instant {
+        micros: i64,
+        in_utc: bool,
+    },
     /// A list or object where a value should be.
     Nested,
 }
@@ -44,6 +47,10 @@ impl<'a> Cell<'a> {
             cell => cell.text().unwrap_or_default().chars().take(SHOWN).collect(),
         }
     }
+}
+
+fn starts_blank(text: &str) -> bool {
+    text.as_bytes().first().is_none_or(|byte| byte.is_ascii_whitespace() || !byte.is_ascii())
 }
 
 fn instant_text(micros: i64) -> String {
@@ -77,6 +84,8 @@ impl Reading {
                 let text = text.trim();
                 text.is_empty() || markers.iter().any(|marker| marker == text)
             }
+            // Nearly every text is neither blank nor short.
+            (Cell::Text(text), None) if text.len() > 4 && !starts_blank(text) => false,
             (Cell::Text(text), None) => match text.trim() {
                 "" => true,
                 "NA" | "NaN" | "nan" | "null" | "NULL" | "None" => !as_text,

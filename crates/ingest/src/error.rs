@@ -122,8 +122,10 @@ pub enum Error {
         reason: String,
     },
     /// Most rows of a panel contradict each other.
-    #[error("{rows} of {of} {what} rows give a second value for a day that has one; is a column \
-        of the location missing from the mapping?")]
+    #[error(
+        "{rows} of {of} {what} rows give a second value for a day that has one; is a column \
+        of the location missing from the mapping?"
+    )]
     Contradictions {
         /// Which table.
         what: &'static str,

@@ -1,7 +1,7 @@
 //! The files that a mapping names: paths and patterns become a sorted list.
 //!
 //! `*` and `?` match within one component of a path. A file is known by its path as the mapping
-//! writes it, with patterns replaced by what they matched and variables left as they are.
+//! writes it, with patterns replaced by what they matched and `$NAME` for a variable.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -73,9 +73,10 @@ pub(crate) fn matching(base: &Path, components: &[Component]) -> Result<Vec<Foun
                 _ => format!("{name}/{part}"),
             };
             if is_pattern {
-                for entry in entries(&path)?.iter().filter(|entry| {
-                    matches(component.expanded.as_bytes(), entry.as_bytes())
-                }) {
+                for entry in entries(&path)?
+                    .iter()
+                    .filter(|entry| matches(component.expanded.as_bytes(), entry.as_bytes()))
+                {
                     next.push((joined(entry), path.join(entry)));
                 }
             } else if position == 0 && component.written.is_empty() {
@@ -142,7 +143,7 @@ mod tests {
         let parts = components("${ROOT}/*/?.csv", &Variables::from_iter([("ROOT", root)]));
         let found = matching(Path::new("/nowhere"), &parts.expect("a path")).expect("files");
         let names: Vec<_> = found.iter().map(|found| found.name.as_str()).collect();
-        assert_eq!(names, ["${ROOT}/a/1.csv", "${ROOT}/b/2.csv"]);
+        assert_eq!(names, ["$ROOT/a/1.csv", "$ROOT/b/2.csv"]);
         assert!(found.iter().all(|found| found.path.is_file()));
     }
 }

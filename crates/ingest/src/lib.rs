@@ -42,7 +42,7 @@ pub use variables::Variables;
 
 use intake::Intake;
 use partition::{Outcome, Task};
-use quality::{PanelCells, Quality, Rows, Totals};
+use quality::{PanelCells, Quality, Rows, Spikes, Totals};
 use spill::{PARTITIONS_AT_ONCE, Spill, Tag};
 
 /// What the stage computes with; the mapping says what the data is.
@@ -59,11 +59,7 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Self {
-            memory_limit_bytes: 512 << 20,
-            quarantine_rows_max: 1000,
-            unreadable_share_max: 0.5,
-        }
+        Self { memory_limit_bytes: 512 << 20, quarantine_rows_max: 1000, unreadable_share_max: 0.5 }
     }
 }
 
@@ -137,11 +133,11 @@ pub fn run(
     config.validate()?;
     let mapping = Mapping::load(inputs.mapping, inputs.variables)?;
     let spill = Spill::create(output.join("spill"))?;
-    let mut intake = Intake::read(&mapping, config, inputs.key, (spill, progress))?;
-    let n_partitions = intake.spill.finish(config.memory_limit_bytes)?;
-    create_folders(&intake.spill, output)?;
+    let mut intake = Intake::read(&mapping, (config, inputs.key), &spill, progress)?;
+    let n_partitions = spill.n_partitions(config.memory_limit_bytes);
+    create_folders(&spill, output)?;
     let task = Task {
-        spill: &intake.spill,
+        spill: &spill,
         n_partitions,
         files: intake.files.iter().map(|file| file.file.clone()).collect(),
         output,
@@ -154,13 +150,16 @@ pub fn run(
     let mut totals = Totals::new(refusals);
     let refused_before = totals.refusals.n_rows();
     let products = second_pass(&task, progress, &mut totals)?;
-    drop(task);
+    drop(spill);
     let rows = Rows::of(&intake.files, totals.refusals.n_rows() - refused_before);
-    let quality = quality_of(&mapping, intake, totals, rows, output)?;
+    let dataset = dataset_of(&mapping, &intake, (&totals, rows), n_partitions)?;
+    write_json(&output.join("dataset.json"), &dataset)?;
     write_products(output, products)?;
-    write_dataset(&mapping, &quality, n_partitions, output)?;
+    tables::write(&output.join("quarantine.parquet"), &totals.refusals.quarantine())?;
+    let quality = quality_of(&dataset, intake, totals, rows);
+    write_json(&output.join("quality.json"), &quality)?;
     Ok(Summary {
-        name: quality.name,
+        name: dataset.name,
         rows_read: rows.read,
         rows_kept: rows.kept,
         rows_refused: rows.refused,
@@ -168,8 +167,8 @@ pub fn run(
         n_products: quality.products.known,
         n_series: quality.products.series,
         cancellations_matched: quality.cancellations.matched,
-        first_day: quality.first_day,
-        last_day: quality.last_day,
+        first_day: dataset.first_day,
+        last_day: dataset.last_day,
         n_partitions,
     })
 }
@@ -206,12 +205,11 @@ fn second_pass(
         }
         let outcomes: Result<Vec<Outcome>, Error> =
             some.par_iter().map(|&partition| task.run(partition)).collect();
-        for mut outcome in outcomes? {
-            products.append(&mut outcome.products.clone());
+        for outcome in outcomes? {
             for (sum, part) in contradictions.iter_mut().zip(outcome.contradictions) {
                 *sum = (sum.0 + part.0, sum.1 + part.1);
             }
-            totals.add(outcome);
+            products.extend(totals.add(outcome));
         }
     }
     progress.report("sort", task.n_partitions as u64, task.n_partitions as u64);
@@ -225,13 +223,13 @@ fn second_pass(
     Ok(products)
 }
 
-fn quality_of(
+/// What holds for the whole data set; an error if nothing is left that was sold.
+fn dataset_of(
     mapping: &Mapping,
-    intake: Intake,
-    totals: Totals,
-    rows: Rows,
-    output: &Path,
-) -> Result<Quality, Error> {
+    intake: &Intake,
+    (totals, rows): (&Totals, Rows),
+    n_partitions: usize,
+) -> Result<Dataset, Error> {
     let most = || {
         let tallies = totals.refusals.tallies().iter();
         let most = tallies.max_by_key(|(_, tally)| tally.refused);
@@ -241,10 +239,24 @@ fn quality_of(
     let range = intake.coverage.range().filter(|_| has_sales);
     let (first, last) =
         range.ok_or_else(|| Error::NothingLeft { rows: rows.read, reason: most() })?;
-    let quality = Quality {
+    Ok(Dataset {
         name: mapping.name.clone(),
+        frequency: mapping.frequency,
         first_day: mapping.first_day.unwrap_or(first),
         last_day: mapping.last_day.unwrap_or(last),
+        units_per_one: mapping.units_per_one,
+        share_depth: mapping.share_depth,
+        all_lives_ended: mapping.all_lives_ended,
+        horizon: mapping.horizon,
+        n_partitions,
+    })
+}
+
+fn quality_of(dataset: &Dataset, intake: Intake, totals: Totals, rows: Rows) -> Quality {
+    Quality {
+        name: dataset.name.clone(),
+        first_day: dataset.first_day.to_string(),
+        last_day: dataset.last_day.to_string(),
         rows,
         units: totals.units(),
         products: totals.products,
@@ -253,38 +265,15 @@ fn quality_of(
         panel: (totals.panel.rows > 0)
             .then_some(PanelCells { rows: totals.panel.rows, missing: totals.panel.missing }),
         refused: quality::refused(&totals.refusals),
-        periods_without_rows: quality::gaps(&intake, mapping.frequency),
-        spikes: totals.spikes,
+        periods_without_rows: quality::gaps(&intake.coverage.periods, dataset.frequency),
+        spikes: Spikes::of(totals.n_spikes, &totals.spikes),
         files: intake.files,
-    };
-    write_json(&output.join("quality.json"), &quality)?;
-    tables::write(&output.join("quarantine.parquet"), &totals.refusals.quarantine())?;
-    Ok(quality)
+    }
 }
 
 fn write_products(output: &Path, mut products: Vec<Product>) -> Result<(), Error> {
     products.sort_unstable_by(|a, b| a.product.cmp(&b.product));
     Ok(tables::write(&output.join("products.parquet"), &products)?)
-}
-
-fn write_dataset(
-    mapping: &Mapping,
-    quality: &Quality,
-    n_partitions: usize,
-    output: &Path,
-) -> Result<(), Error> {
-    let dataset = Dataset {
-        name: mapping.name.clone(),
-        frequency: mapping.frequency,
-        first_day: quality.first_day,
-        last_day: quality.last_day,
-        units_per_one: mapping.units_per_one,
-        share_depth: mapping.share_depth,
-        all_lives_ended: mapping.all_lives_ended,
-        horizon: mapping.horizon,
-        n_partitions,
-    };
-    write_json(&output.join("dataset.json"), &dataset)
 }
 
 fn write_json(path: &Path, value: &impl Serialize) -> Result<(), Error> {

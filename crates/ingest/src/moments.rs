@@ -89,9 +89,9 @@ impl DateFormat {
             let first = first.ok_or_else(|| {
                 Invalid::new("dates.first", "a counted format needs the day it counts from")
             })?;
-            let first = first.parse().map_err(|error: Invalid| {
-                Invalid::new("dates.first", error.reason)
-            })?;
+            let first = first
+                .parse()
+                .map_err(|error: Invalid| Invalid::new("dates.first", error.reason))?;
             Ok(Self::Counted { unit, first, number })
         };
         match format {
@@ -295,7 +295,8 @@ fn week_moment(year: i64, week: i64) -> Option<Moment> {
 
 fn of_datetime(at: DateTime) -> Moment {
     let start = Moment::start_of(Day::from(at.date()));
-    let since: SignedDuration = at.date().to_datetime(jiff::civil::Time::midnight()).duration_until(at);
+    let since: SignedDuration =
+        at.date().to_datetime(jiff::civil::Time::midnight()).duration_until(at);
     Moment(start.0 + since.as_micros() as i64)
 }
 
@@ -358,8 +359,8 @@ mod tests {
     fn the_time_of_day_is_kept() {
         let moment = calendar(None, "UTC").moment(&Cell::Text("1970-01-01 00:00:01.5"));
         assert_eq!(moment, Some(Moment(1_500_000)));
-        let moment = calendar(Some("%Y-%m-%d %H:%M:%S"), "UTC")
-            .moment(&Cell::Text("1970-01-02 00:00:01"));
+        let moment =
+            calendar(Some("%Y-%m-%d %H:%M:%S"), "UTC").moment(&Cell::Text("1970-01-02 00:00:01"));
         assert_eq!(moment, Some(Moment(DAY_MICROS + 1_000_000)));
     }
 }

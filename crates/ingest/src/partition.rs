@@ -74,9 +74,10 @@ pub(crate) struct PanelCounts {
 impl Task<'_> {
     /// How cancellations are matched: as the mapping says, else by what its tables have.
     pub(crate) fn match_by(mapping: &Mapping) -> MatchBy {
-        let has_customer = mapping.sources.iter().any(
-            |source| matches!(&source.plan, Plan::Lines(plan) if plan.customer.is_some()),
-        );
+        let has_customer = mapping
+            .sources
+            .iter()
+            .any(|source| matches!(&source.plan, Plan::Lines(plan) if plan.customer.is_some()));
         let usual = if has_customer { MatchBy::Customer } else { MatchBy::Order };
         mapping.cancellations.match_by.unwrap_or(usual)
     }

@@ -1,10 +1,12 @@
 //! The quality report: what was read, what was refused and why, and what looks odd.
 
-use lifecycle::{Day, Frequency, Period};
-use serde::Serialize;
-use tables::Quarantined;
+use std::collections::BTreeSet;
 
-use crate::intake::{FileReport, Intake};
+use lifecycle::{Frequency, Period};
+use serde::Serialize;
+use tables::{Product, Quarantined};
+
+use crate::intake::FileReport;
 use crate::partition::{Outcome, PanelCounts, SaleCounts, Spike};
 use crate::refusals::Refusals;
 
@@ -17,8 +19,8 @@ const GAPS_MAX: usize = 100;
 #[derive(Debug, Serialize)]
 pub(crate) struct Quality {
     pub(crate) name: String,
-    pub(crate) first_day: Day,
-    pub(crate) last_day: Day,
+    pub(crate) first_day: String,
+    pub(crate) last_day: String,
     pub(crate) rows: Rows,
     pub(crate) products: Products,
     pub(crate) units: Units,
@@ -100,13 +102,36 @@ pub(crate) struct Example {
 #[derive(Debug, Serialize)]
 pub(crate) struct Gaps {
     pub(crate) count: u64,
-    pub(crate) first_days: Vec<Day>,
+    pub(crate) first_days: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
 pub(crate) struct Spikes {
     pub(crate) count: u64,
-    pub(crate) largest: Vec<Spike>,
+    pub(crate) largest: Vec<NamedSpike>,
+}
+
+/// A spike as people read it.
+#[derive(Debug, Serialize)]
+pub(crate) struct NamedSpike {
+    pub(crate) series: String,
+    /// First day of the period.
+    pub(crate) day: String,
+    pub(crate) units: f64,
+    /// Median of the series' selling periods.
+    pub(crate) median: f64,
+}
+
+impl Spikes {
+    pub(crate) fn of(count: u64, spikes: &[Spike]) -> Self {
+        let named = spikes.iter().map(|spike| NamedSpike {
+            series: spike.series.to_string(),
+            day: spike.day.to_string(),
+            units: rounded(spike.units),
+            median: rounded(spike.median),
+        });
+        Self { count, largest: named.collect() }
+    }
 }
 
 /// Sums over all partitions.
@@ -117,7 +142,8 @@ pub(crate) struct Totals {
     pub(crate) panel: PanelCounts,
     pub(crate) cancellations: Cancellations,
     pub(crate) products: Products,
-    pub(crate) spikes: Spikes,
+    pub(crate) n_spikes: u64,
+    pub(crate) spikes: Vec<Spike>,
 }
 
 impl Totals {
@@ -128,12 +154,13 @@ impl Totals {
             panel: PanelCounts::default(),
             cancellations: Cancellations { matched: 0, unmatched: 0 },
             products: Products { known: 0, sold: 0, series: 0, contradicted: 0 },
-            spikes: Spikes { count: 0, largest: Vec::new() },
+            n_spikes: 0,
+            spikes: Vec::new(),
         }
     }
 
-    /// Adds a partition; called in their order.
-    pub(crate) fn add(&mut self, outcome: Outcome) {
+    /// Adds a partition, called in their order; hands back its products.
+    pub(crate) fn add(&mut self, outcome: Outcome) -> Vec<Product> {
         self.refusals.absorb(outcome.refusals);
         self.sales.rows += outcome.sales.rows;
         self.sales.units_sold += outcome.sales.units_sold;
@@ -148,10 +175,11 @@ impl Totals {
         self.products.sold += outcome.n_products_sold;
         self.products.series += outcome.n_series;
         self.products.contradicted += outcome.n_contradicted;
-        self.spikes.count += outcome.n_spikes;
-        self.spikes.largest.extend(outcome.spikes);
-        self.spikes.largest.sort_by(Spike::compare);
-        self.spikes.largest.truncate(crate::partition::SPIKES_MAX);
+        self.n_spikes += outcome.n_spikes;
+        self.spikes.extend(outcome.spikes);
+        self.spikes.sort_by(Spike::compare);
+        self.spikes.truncate(crate::partition::SPIKES_MAX);
+        outcome.products
     }
 
     /// Units that stay sold, of all that were read.
@@ -211,14 +239,14 @@ pub(crate) fn refused(refusals: &Refusals) -> Vec<Refused> {
 }
 
 /// Periods without any row, between the first and the last with one.
-pub(crate) fn gaps(intake: &Intake, frequency: Frequency) -> Gaps {
-    let periods = &intake.coverage.periods;
+pub(crate) fn gaps(periods: &BTreeSet<i32>, frequency: Frequency) -> Gaps {
     let mut gaps = Gaps { count: 0, first_days: Vec::new() };
     for (&before, &after) in periods.iter().zip(periods.iter().skip(1)) {
         gaps.count += u64::from((after - before - 1).unsigned_abs());
         let n_named = GAPS_MAX - gaps.first_days.len();
         let missing = (before + 1..after).take(n_named);
-        gaps.first_days.extend(missing.map(|number| frequency.first_day(Period(number))));
+        gaps.first_days
+            .extend(missing.map(|number| frequency.first_day(Period(number)).to_string()));
     }
     gaps
 }

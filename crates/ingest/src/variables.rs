@@ -27,7 +27,7 @@ impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for Variables {
 /// One component of a path: what it is called, and what stands there once variables are replaced.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Component {
-    /// As in the mapping.
+    /// As in the mapping, but `$NAME` for a variable.
     pub(crate) written: String,
     /// May be a path of several components, where a variable's value is one.
     pub(crate) expanded: String,
@@ -43,8 +43,14 @@ pub(crate) fn components(path: &str, variables: &Variables) -> Result<Vec<Compon
             let end = rest
                 .find('}')
                 .ok_or_else(|| Invalid::new("path", format!("`{path}`: `${{` without `}}`")))?;
-            last.expanded.push_str(&replaced(&rest[2..end], path, variables)?);
-            last.written.push_str(&rest[..=end]);
+            let (name, default) = match rest[2..end].split_once(":-") {
+                Some((name, default)) => (name, Some(default)),
+                None => (&rest[2..end], None),
+            };
+            let value = variables.value(name).or(default).ok_or_else(|| unset(name, path))?;
+            last.expanded.push_str(value);
+            last.written.push('$');
+            last.written.push_str(name);
             rest = &rest[end + 1..];
             continue;
         }
@@ -59,15 +65,8 @@ pub(crate) fn components(path: &str, variables: &Variables) -> Result<Vec<Compon
     Ok(components)
 }
 
-/// The value of `NAME` or `NAME:-default`.
-fn replaced(inside: &str, path: &str, variables: &Variables) -> Result<String, Invalid> {
-    let (name, default) = match inside.split_once(":-") {
-        Some((name, default)) => (name, Some(default)),
-        None => (inside, None),
-    };
-    variables.value(name).or(default).map(str::to_owned).ok_or_else(|| {
-        Invalid::new("path", format!("`{path}`: variable `{name}` is not set and has no default"))
-    })
+fn unset(name: &str, path: &str) -> Invalid {
+    Invalid::new("path", format!("`{path}`: variable `{name}` is not set and has no default"))
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@
 //! The family is the project's own; its use follows the life-cycle literature on trapezoid and
 //! triangle curves for short-lived products (Hu, Acimovic, Erize, Thomas & Van Mieghem 2019).
 
+mod elementary;
 mod filter;
 mod likelihood;
 mod spikes;
@@ -49,6 +50,7 @@ pub struct Shapes {
     /// Row-major, shape `[n_ages, n_shapes]`, as the two below.
     levels: Vec<f32>,
     log_levels: Vec<f32>,
+    /// Index in [`Stage::ALL`]; *ended* stands for a decline that has run out.
     stages: Vec<u8>,
     multiplicities: Vec<f64>,
 }
@@ -70,7 +72,7 @@ impl Shapes {
             let column: Vec<(f32, u8)> = (0..n_ages)
                 .map(|age| {
                     let weeks = (age as f64 + 0.5) * weeks_per_step;
-                    (durations.level(weeks) as f32, durations.stage(weeks).index() as u8)
+                    (durations.level(weeks) as f32, durations.table_stage(weeks).index() as u8)
                 })
                 .collect();
             let key: Vec<(u32, u8)> =
@@ -131,12 +133,15 @@ impl Shapes {
 
     /// Stage of a shape at an age in steps; never *ended*: see [`Shapes::has_run_out`].
     pub fn stage(&self, shape: usize, age: usize) -> Stage {
-        Stage::ALL[usize::from(self.stages_at(age)[shape])]
+        match Stage::ALL[usize::from(self.stages_at(age)[shape])] {
+            Stage::Ended => Stage::Decline,
+            stage => stage,
+        }
     }
 
     /// Whether the decline of a shape has reached its floor.
     pub fn has_run_out(&self, shape: usize, age: usize) -> bool {
-        self.stage(shape, age) == Stage::Decline && self.levels_at(age)[shape] <= LEVEL_MIN as f32
+        usize::from(self.stages_at(age)[shape]) == Stage::Ended.index()
     }
 
     /// How many points of the grid of durations each shape stands for. Shape `[n_shapes]`.
@@ -152,11 +157,21 @@ impl Shapes {
 
     /// Weight of the four stages at an age, for weights of the shapes such as a posterior.
     pub fn stage_weights(&self, weights: &[f64], age: usize) -> [f64; 4] {
-        let mut total = [0.0; 4];
-        for (weight, stage) in weights.iter().zip(self.stages_at(age)) {
-            total[usize::from(*stage)] += weight;
+        let [introduction, growth, maturity, decline, run_out] = self.stage_sums(weights, age);
+        [introduction, growth, maturity, decline + run_out]
+    }
+
+    /// The same with declines that have run out apart, as *ended*.
+    fn stage_sums(&self, weights: &[f64], age: usize) -> [f64; 5] {
+        // Four sums at a time: one alone would wait for itself at every shape.
+        let mut lanes = [[0.0; 5]; 4];
+        let stages = self.stages_at(age);
+        for (weights, stages) in weights.chunks(4).zip(stages.chunks(4)) {
+            for ((lane, weight), stage) in lanes.iter_mut().zip(weights).zip(stages) {
+                lane[usize::from(*stage)] += weight;
+            }
         }
-        total
+        std::array::from_fn(|stage| lanes.iter().map(|lane| lane[stage]).sum())
     }
 
     /// Levels of all shapes at an age. Shape `[n_shapes]`.
@@ -202,6 +217,14 @@ impl Durations {
             Stage::Growth => GROWTH_START + (1.0 - GROWTH_START) * (weeks - introduction) / growth,
             Stage::Maturity => 1.0,
             Stage::Decline | Stage::Ended => (1.0 - in_decline / decline).max(LEVEL_MIN),
+        }
+    }
+
+    /// As `stage`, and *ended* where the decline has reached its floor.
+    fn table_stage(self, weeks: f64) -> Stage {
+        match self.stage(weeks) {
+            Stage::Decline if self.level(weeks) <= LEVEL_MIN => Stage::Ended,
+            stage => stage,
         }
     }
 

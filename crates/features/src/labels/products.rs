@@ -10,7 +10,8 @@ use panel::{Channel, History, Panel};
 /// A location's share in stock below which its units say nothing.
 const IN_STOCK_MIN: f32 = 0.3;
 
-/// One product over its locations, from its first known period to the panel's end.
+/// One product over its locations, from its launch to the panel's end; where no launch is known,
+/// from its first sale: zeros before it are those of a product that nobody offered yet.
 #[derive(Debug, Clone)]
 pub(super) struct ProductSales {
     pub(super) product: ProductId,
@@ -55,21 +56,25 @@ fn total(panel: &Panel, locations: &[History]) -> ProductSales {
         let share = f64::from(*observed) / f64::from((*running).max(1));
         if share < f64::from(IN_STOCK_MIN) { 0.0 } else { share }
     };
-    let exposures: Vec<f64> = n_observed.iter().zip(&n_running).map(share).collect();
+    let mut exposures: Vec<f64> = n_observed.iter().zip(&n_running).map(share).collect();
     for (units, exposure) in units.iter_mut().zip(&exposures) {
         if *exposure == 0.0 {
             *units = f64::NAN;
         }
     }
+    let given_stage = given_stage(locations, start, n_periods);
+    let from_launch = first.statics.launch.is_some() || !given_stage.is_empty();
+    let first_sale = units.iter().position(|units| *units > 0.0).unwrap_or(0);
+    let n_before = if from_launch { 0 } else { first_sale };
     ProductSales {
         product: first.series.product.clone(),
         category: first.statics.category.clone(),
-        start,
+        start: start.plus(n_before as i32),
         launch: first.statics.launch,
         end: first.statics.end,
-        units,
-        exposures,
-        given_stage: given_stage(locations, start, n_periods),
+        units: units.split_off(n_before),
+        exposures: exposures.split_off(n_before),
+        given_stage,
     }
 }
 

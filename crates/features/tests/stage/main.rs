@@ -32,7 +32,7 @@ fn bytes(root: &tempfile::TempDir, file: &str) -> Vec<u8> {
 }
 
 /// All windows at every fourth origin up to the cut.
-fn windows(features: &FeaturesDir) -> Vec<Window> {
+fn windows_of(features: &FeaturesDir) -> Vec<Window> {
     let panel = features.panel().expect("a panel");
     let categories = category_units(&panel);
     let cutter = Cutter::new(features.meta(), &categories, features.fitted());
@@ -62,7 +62,10 @@ fn what_comes_after_the_cut_changes_nothing_before_it() {
     let test = "labels-test.parquet";
     assert!(bytes(&root, test) != bytes(&other_root, test));
     // Debug prints each number such that other bits print otherwise.
-    for (window, other) in windows(&features).iter().zip(&windows(&other)) {
+    let (windows, others) = (windows_of(&features), windows_of(&other));
+    assert!(windows.len() > 150);
+    assert_eq!(windows.len(), others.len());
+    for (window, other) in windows.iter().zip(&others) {
         assert_eq!(format!("{window:?}"), format!("{other:?}"));
     }
 }

@@ -63,8 +63,8 @@ pub(super) fn validated(
     Ok(mapping)
 }
 
-fn in_place(path: &Path, place: &str, invalid: Invalid) -> Error {
-    let reason = format!("`{}` {}", invalid.field, invalid.reason);
+fn in_place(path: &Path, place: &str, Invalid { field, reason }: Invalid) -> Error {
+    let reason = format!("`{field}` {reason}");
     Error::Mapping { path: path.to_owned(), place: place.to_owned(), reason }
 }
 
@@ -83,7 +83,12 @@ fn check_scalars(raw: &raw::Mapping) -> Result<(), Invalid> {
         return wrong("cancellations.within_days", "must not be negative");
     }
     let limits = &raw.limits;
-    if limits.price_above.is_nan() || limits.price_at_most.partial_cmp(&limits.price_above).is_none_or(std::cmp::Ordering::is_le) {
+    if limits.price_above.is_nan()
+        || limits
+            .price_at_most
+            .partial_cmp(&limits.price_above)
+            .is_none_or(std::cmp::Ordering::is_le)
+    {
         return wrong("limits.price_at_most", "must be above `price_above`");
     }
     if limits.units_at_most.is_nan() || limits.units_at_most <= 0.0 {
@@ -133,7 +138,10 @@ fn pattern(key: &str, text: &str) -> Result<Regex, Invalid> {
     Regex::new(text).map_err(|error| {
         let why = error.to_string();
         let why = why.lines().last().unwrap_or_default().trim();
-        Invalid::new(key, format!("has the pattern `{text}`, which is no regular expression: {why}"))
+        Invalid::new(
+            key,
+            format!("has the pattern `{text}`, which is no regular expression: {why}"),
+        )
     })
 }
 
@@ -146,13 +154,11 @@ struct Slots {
 
 impl Slots {
     fn one(&mut self, column: String) -> usize {
-        match self.wanted.iter().position(|wanted| *wanted == column) {
-            Some(slot) => slot,
-            None => {
-                self.wanted.push(column);
-                self.wanted.len() - 1
-            }
-        }
+        let known = self.wanted.iter().position(|wanted| *wanted == column);
+        known.unwrap_or_else(|| {
+            self.wanted.push(column);
+            self.wanted.len() - 1
+        })
     }
 
     fn maybe(&mut self, column: Option<String>) -> Option<usize> {
@@ -199,8 +205,7 @@ impl Adding<'_> {
                 1 => kind.to_owned(),
                 _ => format!("{kind} {}", position + 1),
             };
-            let files =
-                found(self.path, &name, &table.path.clone().into_vec(), self.variables)?;
+            let files = found(self.path, &name, &table.path.clone().into_vec(), self.variables)?;
             let source = source(table, (name.clone(), files), &plan)
                 .map_err(|invalid| in_place(self.path, &format!("[[{name}]]"), invalid))?;
             for file in &source.files {

@@ -20,15 +20,13 @@ pub(crate) struct CancellationCounts {
 pub(super) enum Fate {
     Stands,
     /// It undoes the sale at this position.
-    Undoes { sale: usize },
+    Undoes {
+        sale: usize,
+    },
 }
 
 /// The fate of each line of a series; lines are sorted by time, sales before cancellations.
-pub(super) fn fates(
-    lines: &[Placed],
-    by: impl Fn(&Line) -> u64,
-    within_days: i32,
-) -> Vec<Fate> {
+pub(super) fn fates(lines: &[Placed], by: impl Fn(&Line) -> u64, within_days: i32) -> Vec<Fate> {
     let mut open: BTreeMap<(u64, u64), Vec<usize>> = BTreeMap::new();
     let mut fates = vec![Fate::Stands; lines.len()];
     for (position, Placed { line, .. }) in lines.iter().enumerate() {
@@ -41,9 +39,8 @@ pub(super) fn fates(
             sales.push(position);
             continue;
         }
-        let in_time = |sale: &mut usize| {
-            line.at.day().0 - lines[*sale].line.at.day().0 <= within_days
-        };
+        let in_time =
+            |sale: &mut usize| line.at.day().0 - lines[*sale].line.at.day().0 <= within_days;
         if let Some(sale) = sales.pop_if(in_time) {
             fates[position] = Fate::Undoes { sale };
         }

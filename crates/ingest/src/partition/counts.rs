@@ -22,9 +22,8 @@ impl Work<'_> {
         let counts: Vec<EventCount> = entries
             .chunk_by(same)
             .map(|group| {
-                let sum = |word: usize| {
-                    group.iter().map(|entry| f64::from_bits(entry.words[word])).sum()
-                };
+                let sum =
+                    |word: usize| group.iter().map(|entry| f64::from_bits(entry.words[word])).sum();
                 EventCount {
                     series: series_of(rows, &group[0]),
                     day: day_of(group[0].words[0]),

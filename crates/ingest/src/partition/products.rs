@@ -22,8 +22,8 @@ impl Work<'_> {
             rows.series.iter().map(|series| (&series.product, Statements::default())).collect();
         for entry in rows.of(Tag::Facts) {
             let text = &rows.texts[entry.words[crate::spill::WORDS - 1] as usize];
-            let facts: Facts = serde_json::from_slice(text)
-                .map_err(|error| Error::Internal(error.to_string()))?;
+            let facts: Facts =
+                serde_json::from_slice(text).map_err(|error| Error::Internal(error.to_string()))?;
             let product = &rows.series[entry.series as usize].product;
             let from_table = usize::from(entry.words[0] == 1);
             let statements = &mut said.entry(product).or_default()[from_table];
@@ -33,8 +33,10 @@ impl Work<'_> {
             self.outcome.n_contradicted += u64::from(statements[1].len() > 1);
             self.outcome.products.push(Product {
                 product: product.clone(),
-                category: best(&statements, |facts| Some(&facts.category).filter(|c| !c.is_empty()))
-                    .unwrap_or_default(),
+                category: best(&statements, |facts| {
+                    Some(&facts.category).filter(|c| !c.is_empty())
+                })
+                .unwrap_or_default(),
                 brand: best(&statements, |facts| facts.brand.as_ref()),
                 title: best(&statements, |facts| facts.title.as_ref()),
                 launch: best(&statements, |facts| facts.launch.as_ref()),

@@ -7,7 +7,6 @@
 use std::cmp::Ordering;
 
 use lifecycle::{Day, Series};
-use serde::Serialize;
 use tables::{PanelRow, Sale, SaleKind};
 
 use super::Work;
@@ -20,7 +19,7 @@ const PERIODS_MIN: usize = 8;
 const MAD_SCALE: f64 = 1.4826;
 
 /// One flagged period.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Spike {
     pub(crate) series: Series,
     /// First day of the period.

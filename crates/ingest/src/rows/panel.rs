@@ -20,13 +20,25 @@ pub(crate) struct PanelPlan {
 /// How a panel is laid out.
 #[derive(Debug, Clone)]
 pub(crate) enum Layout {
-    Long { series: SeriesColumns, date: usize, values: LongColumns },
+    Long {
+        series: SeriesColumns,
+        date: usize,
+        values: LongColumns,
+    },
     /// One row a series; `periods` are the columns with the first day of each, found in the file
     /// by `pattern`.
-    BySeries { series: SeriesColumns, pattern: Regex, periods: Vec<(usize, Day)> },
+    BySeries {
+        series: SeriesColumns,
+        pattern: Regex,
+        periods: Vec<(usize, Day)>,
+    },
     /// One row a period; `products` are the columns with the product of each, found in the file by
     /// `pattern`.
-    ByPeriod { date: usize, pattern: Regex, products: Vec<(usize, ProductId)> },
+    ByPeriod {
+        date: usize,
+        pattern: Regex,
+        products: Vec<(usize, ProductId)>,
+    },
 }
 
 /// The values of a long panel.
@@ -162,13 +174,11 @@ impl LongColumns {
     fn stage(&self, row: &mut Row<'_, '_>) -> f64 {
         let Some(text) = row.text(self.stage) else { return 0.0 };
         let text = text.to_lowercase();
-        match Stage::ALL.iter().position(|stage| stage.name() == text) {
-            Some(index) => (index + 1) as f64,
-            None => {
-                row.problem(Reason::UnknownStage, self.stage);
-                0.0
-            }
-        }
+        let Some(index) = Stage::ALL.iter().position(|stage| stage.name() == text) else {
+            row.problem(Reason::UnknownStage, self.stage);
+            return 0.0;
+        };
+        (index + 1) as f64
     }
 }
 

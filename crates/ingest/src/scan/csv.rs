@@ -45,7 +45,8 @@ pub(crate) fn scan(
         if records.fields.len() == header.len() {
             match records.text() {
                 Some(text) => {
-                    let cell = |&position: &usize| Cell::Text(&text[records.fields[position].clone()]);
+                    let cell =
+                        |&position: &usize| Cell::Text(&text[records.fields[position].clone()]);
                     let cells: Vec<Cell<'_>> = positions.iter().map(cell).collect();
                     visit(row, Ok(&cells))?;
                 }
@@ -94,7 +95,8 @@ impl<'p> Records<'p> {
         let file =
             File::open(path).map_err(|source| Error::File { path: path.to_owned(), source })?;
         let mut file = BufReader::with_capacity(1 << 20, file);
-        let start = file.fill_buf().map_err(|source| Error::File { path: path.to_owned(), source })?;
+        let start =
+            file.fill_buf().map_err(|source| Error::File { path: path.to_owned(), source })?;
         if start.starts_with(b"\xEF\xBB\xBF") {
             file.consume(3);
         }
@@ -131,9 +133,10 @@ impl<'p> Records<'p> {
             let mut n_lines = 0;
             loop {
                 self.line.clear();
-                let n_read = self.file.read_until(b'\n', &mut self.line).map_err(|source| {
-                    Error::File { path: self.path.to_owned(), source }
-                })?;
+                let n_read = self
+                    .file
+                    .read_until(b'\n', &mut self.line)
+                    .map_err(|source| Error::File { path: self.path.to_owned(), source })?;
                 if n_read == 0 {
                     if n_lines == 0 {
                         return Ok(false);

@@ -2,7 +2,7 @@
 
 use super::likelihood::{Sums, best, dot, weigh};
 use super::{Observation, Shapes};
-use crate::{Stage, StageProbabilities};
+use crate::StageProbabilities;
 
 /// The last steps may still be capped otherwise when more becomes known (`capped` looks 4 steps
 /// ahead, the step of the origin may be incomplete), so their terms are not kept.
@@ -159,14 +159,13 @@ impl LifeOutlook<'_> {
     pub fn stage_after(&self, n_steps: f64) -> StageProbabilities {
         let age = (self.n_steps.saturating_sub(1) as f64 + n_steps).round() as usize;
         let survival = self.survival(n_steps);
-        let [introduction, growth, maturity, decline] =
-            self.shapes.stage_weights(self.weights, age).map(|weight| weight * survival);
-        let run_out = survival * self.shapes.run_out_weight(self.weights, age);
+        let [introduction, growth, maturity, decline, run_out] =
+            self.shapes.stage_sums(self.weights, age).map(|weight| weight * survival);
         StageProbabilities::from_weights([
             introduction,
             growth,
             maturity,
-            (decline - run_out).max(0.0),
+            decline,
             1.0 - survival + run_out,
         ])
     }
@@ -197,24 +196,13 @@ impl LifeOutlook<'_> {
     }
 }
 
-impl Shapes {
-    fn run_out_weight(&self, weights: &[f64], age: usize) -> f64 {
-        let decline = Stage::Decline.index() as u8;
-        let rows = self.levels_at(age).iter().zip(self.stages_at(age));
-        weights
-            .iter()
-            .zip(rows)
-            .filter(|(_, (level, stage))| **stage == decline && **level <= super::LEVEL_MIN as f32)
-            .map(|(weight, _)| weight)
-            .sum()
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::super::{LAMBDA, capped};
     use super::*;
-    use crate::Frequency;
+    use crate::{Frequency, Stage};
 
     fn life(units: impl IntoIterator<Item = f64>) -> Vec<Observation> {
         let step = |units| Observation { units, exposure: 1.0, season: 1.0 };
@@ -289,5 +277,44 @@ mod tests {
         // One unit in four weeks: eleven silent weeks say little.
         let slow = life((0..60).map(|week| f64::from(u8::from(week % 4 == 0 && week < 51))));
         assert!(filter.outlook(&slow).ended() < 0.4);
+    }
+
+    fn step() -> impl Strategy<Value = Observation> {
+        let units = prop_oneof![2 => Just(0.0), 3 => (0..60).prop_map(f64::from)];
+        let exposure = prop_oneof![1 => Just(0.0), 6 => Just(1.0), 1 => 0.1..1.0];
+        (units, exposure, 0.5..2.0).prop_map(|(units, exposure, season)| Observation {
+            units: if exposure > 0.0 { units } else { 0.0 },
+            exposure,
+            season,
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+
+        #[test]
+        fn what_was_asked_before_changes_nothing_and_answers_are_well_formed(
+            life in prop::collection::vec(step(), 1..60),
+            other in prop::collection::vec(step(), 1..60),
+        ) {
+            let shapes = Shapes::shared(Frequency::Week);
+            let prior = shapes.flat_prior();
+            let mut asked = Filter::new(shapes, &prior, LAMBDA, 0.003);
+            let _ = asked.outlook(&other);
+            for n_steps in [life.len() / 3, life.len()] {
+                let mut fresh = Filter::new(shapes, &prior, LAMBDA, 0.003);
+                let (one, two) = (asked.outlook(&life[..n_steps]), fresh.outlook(&life[..n_steps]));
+                prop_assert_eq!(one.weights(), two.weights());
+                prop_assert_eq!(one.stage_now(), two.stage_now());
+                prop_assert_eq!(one.ended().to_bits(), two.ended().to_bits());
+                prop_assert!((0.0..=1.0).contains(&one.ended()));
+                for ahead in [1, 13, 400] {
+                    prop_assert_eq!(one.expected(ahead).to_bits(), two.expected(ahead).to_bits());
+                    prop_assert!(one.expected(ahead) >= 0.0 && one.expected(ahead).is_finite());
+                    let stages = one.stage_after(ahead as f64);
+                    prop_assert!((stages.as_array().iter().sum::<f32>() - 1.0).abs() < 1e-5);
+                }
+            }
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! How well each shape explains a life: quasi-Poisson, scale profiled out.
 
-use super::Shapes;
+use super::{Shapes, elementary};
 
 /// How much a log-likelihood counts, as fitted where halves of the orders could be compared: at 1
 /// neighbouring weeks pass for independent evidence, and the posterior is far too sure.
@@ -83,7 +83,7 @@ impl Sums {
                 self.log_levels
                     .iter()
                     .zip(&self.exposures)
-                    .map(|(log_level, exposure)| log_level - units * exposure.ln()),
+                    .map(|(log_level, exposure)| log_level - units * elementary::ln(*exposure)),
             );
         } else {
             out.resize(self.exposures.len(), 0.0);
@@ -145,12 +145,12 @@ pub(super) fn best(values: &[f64]) -> usize {
 /// Turns log-likelihoods into `prior * exp(power * (l - max))`, divided by their sum.
 pub(super) fn weigh(log_likelihoods: &mut [f64], prior: &[f64], power: f64) {
     let greatest = log_likelihoods[best(log_likelihoods)];
-    let mut total = 0.0;
     for (value, prior) in log_likelihoods.iter_mut().zip(prior) {
-        let exponent = power * (*value - greatest);
-        *value = if exponent > EXPONENT_MIN { prior * exponent.exp() } else { 0.0 };
-        total += *value;
+        let exponent = (power * (*value - greatest)).max(EXPONENT_MIN);
+        let weight = prior * elementary::exp(exponent);
+        *value = if exponent > EXPONENT_MIN { weight } else { 0.0 };
     }
+    let total: f64 = log_likelihoods.iter().sum();
     for value in log_likelihoods {
         *value /= total;
     }
