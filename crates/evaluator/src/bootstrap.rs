@@ -32,33 +32,34 @@ impl Resamples {
         Self { n_products, counts }
     }
 
-    /// The score of each of the first `n_resamples` resamples, NaN where it is not defined. `sums`:
-    /// row-major `[products.len(), n_sums]`, of the products with these numbers.
+    /// The scores of several forecasters in each of the first `n_resamples` resamples, NaN where
+    /// not defined: row-major `[n_resamples, n_models]`. `sums`: row-major
+    /// `[products.len(), n_models, n_sums]`, of the products with these numbers.
     pub(crate) fn scores(
         &self,
         n_resamples: usize,
-        products: &[u32],
+        (products, n_models): (&[u32], usize),
         sums: &[f64],
         value: impl Fn(&[f64]) -> Option<f64>,
     ) -> Vec<f64> {
-        let n_sums = sums.len() / products.len().max(1);
-        let mut total = vec![0.0; n_sums];
-        let resamples = self.counts.chunks(self.n_products.max(1)).take(n_resamples);
-        resamples
-            .map(|counts| {
-                total.fill(0.0);
-                for (product, sums) in products.iter().zip(sums.chunks_exact(n_sums.max(1))) {
-                    let count = counts[*product as usize];
-                    if count > 0 {
-                        let count = f64::from(count);
-                        for (total, sum) in total.iter_mut().zip(sums) {
-                            *total += count * sum;
-                        }
+        let width = sums.len() / products.len().max(1);
+        let mut total = vec![0.0; width];
+        let mut scores = Vec::with_capacity(n_resamples * n_models);
+        for counts in self.counts.chunks(self.n_products.max(1)).take(n_resamples) {
+            total.fill(0.0);
+            for (product, sums) in products.iter().zip(sums.chunks_exact(width.max(1))) {
+                let count = counts[*product as usize];
+                if count > 0 {
+                    let count = f64::from(count);
+                    for (total, sum) in total.iter_mut().zip(sums) {
+                        *total += count * sum;
                     }
                 }
-                value(&total).unwrap_or(f64::NAN)
-            })
-            .collect()
+            }
+            let of_model = total.chunks(width / n_models.max(1));
+            scores.extend(of_model.map(|sums| value(sums).unwrap_or(f64::NAN)));
+        }
+        scores
     }
 }
 
@@ -106,7 +107,7 @@ mod tests {
         let products: Vec<u32> = (0..n as u32).collect();
         let covers = |seed: &u64| {
             let sums = sample(n, *seed);
-            let scores = resamples.scores(400, &products, &sums, mean);
+            let scores = resamples.scores(400, (&products, 1), &sums, mean);
             let total: f64 = sums.chunks(2).map(|sums| sums[0]).sum();
             let (low, high) = interval(total / n as f64, scores.into_iter());
             (low..high).contains(&0.5)
@@ -122,7 +123,7 @@ mod tests {
         let products: Vec<u32> = (0..n as u32).collect();
         let ours = sample(n, 9);
         let peer: Vec<f64> = ours.chunks(2).flat_map(|sums| [sums[0] + 0.125, sums[1]]).collect();
-        let scores = |sums: &[f64]| resamples.scores(200, &products, sums, mean);
+        let scores = |sums: &[f64]| resamples.scores(200, (&products, 1), sums, mean);
         let differences: Vec<f64> =
             scores(&ours).iter().zip(scores(&peer)).map(|(ours, peer)| ours - peer).collect();
         let (low, high) = interval(-0.125, differences.into_iter());
@@ -132,7 +133,7 @@ mod tests {
     #[test]
     fn a_subset_uses_the_counts_of_its_own_products() {
         let resamples = Resamples::new(3, 50, 3);
-        let scores = resamples.scores(50, &[2], &[0.5, 1.0], mean);
+        let scores = resamples.scores(50, (&[2], 1), &[0.5, 1.0], mean);
         assert!(scores.iter().all(|score| score.is_nan() || *score == 0.5));
         assert!(scores.iter().any(|score| score.is_nan()));
         assert_eq!(interval(0.5, [f64::NAN].into_iter()), (0.5, 0.5));

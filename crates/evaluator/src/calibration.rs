@@ -21,7 +21,7 @@ const TOLERANCE_BAND: f64 = 0.05;
 const TOLERANCE_TOP: f64 = 0.005;
 
 /// Events drawn, over all draws, to find what a calibrated forecaster would show.
-const EVENTS_DRAWN: usize = 400_000;
+const EVENTS_DRAWN: usize = 150_000;
 
 /// The calibration of all forecasters.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -179,65 +179,72 @@ impl Cell {
         cells
     }
 
-    /// Adds one row to the sums of this cell; false where the row is not scored or not forecast.
-    pub(crate) fn add(self, row: &Row, losses: &Losses, sums: &mut [f64]) -> bool {
+    /// Whether a forecast has what this cell scores.
+    pub(crate) fn is_scored(self, losses: &Losses) -> bool {
+        match self.task {
+            Task::Units => losses.units.as_ref().is_some_and(|units| match self.metric {
+                Metric::WqlCumulative => units.cumulative.is_finite(),
+                Metric::Mase => units.mase.is_finite(),
+                Metric::Rmsse => units.rmsse.is_finite(),
+                _ => true,
+            }),
+            Task::Turn(_, outlook) => losses.turns[outlook].is_some(),
+            Task::Stage(ahead) => losses.stages[ahead].is_some(),
+        }
+    }
+
+    /// Adds one row to the sums of this cell, if it is scored.
+    pub(crate) fn add(self, row: &Row, losses: &Losses, sums: &mut [f64]) {
         match self.task {
             Task::Units => {
-                losses.units.as_ref().is_some_and(|units| add_units(self.metric, row, units, sums))
+                if let Some(units) = losses.units.as_ref().filter(|_| self.is_scored(losses)) {
+                    add_units(self.metric, row, units, sums);
+                }
             }
             Task::Turn(turn, outlook) => {
-                let said = losses.turns[outlook].zip(row.turns[outlook]);
-                said.is_some_and(|(said, came)| {
+                if let (Some(said), Some(came)) = (losses.turns[outlook], row.turns[outlook]) {
                     let (said, came) = (f64::from(said[turn.index()]), came[turn.index()]);
                     let score = if self.metric == Metric::Brier { brier } else { log_loss };
                     sums[0] += score(said, came);
                     sums[1] += 1.0;
-                    true
-                })
+                }
             }
             Task::Stage(ahead) => {
-                let scored = losses.stages[ahead].zip(row.stages[ahead]);
-                scored.is_some_and(|(stage, target)| {
+                if let (Some(stage), Some(target)) = (losses.stages[ahead], row.stages[ahead]) {
                     add_stage(self.metric, usize::from(target.class), &stage, sums);
-                    true
-                })
+                }
             }
         }
     }
 }
 
-fn add_units(metric: Metric, row: &Row, losses: &UnitsLosses, sums: &mut [f64]) -> bool {
-    let mut add = |loss: f32, weight: f64| {
-        if loss.is_finite() {
-            sums[0] += f64::from(loss);
-            sums[1] += weight;
-        }
-        loss.is_finite()
-    };
+fn add_units(metric: Metric, row: &Row, losses: &UnitsLosses, sums: &mut [f64]) {
     let sold = || row.units.iter().filter(|units| units.is_finite()).map(|units| f64::from(*units));
-    match metric {
-        Metric::Wql => add(losses.quantile, sold().sum()),
-        Metric::Bias => add(losses.excess, sold().sum()),
-        Metric::Mase => add(losses.mase, 1.0),
-        Metric::Rmsse => add(losses.rmsse, 1.0),
+    let (loss, weight) = match metric {
+        Metric::Bias => (losses.excess, sold().sum()),
+        Metric::Mase => (losses.mase, 1.0),
+        Metric::Rmsse => (losses.rmsse, 1.0),
         Metric::WqlCumulative => {
             let mut total = 0.0;
             let known = row.units.iter().take_while(|units| units.is_finite());
-            let sums = known.map(|units| {
+            let totals = known.map(|units| {
                 total += f64::from(*units);
                 total
             });
-            add(losses.cumulative, sums.sum())
+            (losses.cumulative, totals.sum())
         }
-        _ => {
+        Metric::Coverage => {
             sums[0] += sold().count() as f64;
             let counts = losses.below.iter().chain(&losses.at_most);
             for (sum, count) in sums[1..].iter_mut().zip(counts) {
                 *sum += f64::from(*count);
             }
-            true
+            return;
         }
-    }
+        _ => (losses.quantile, sold().sum()),
+    };
+    sums[0] += f64::from(loss);
+    sums[1] += weight;
 }
 
 fn add_stage(metric: Metric, class: usize, losses: &StageLosses, sums: &mut [f64]) {

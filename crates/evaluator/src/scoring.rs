@@ -183,10 +183,7 @@ impl<'a> Scorer<'a> {
         products.sort_unstable();
         products.dedup();
         let n_resamples = if subset.is_some() { self.n_resamples_subset } else { self.n_resamples };
-        let models: Vec<ModelScore> = models
-            .into_iter()
-            .filter_map(|model| self.model_score(cell, model, &rows, (&products, n_resamples)))
-            .collect();
+        let models = self.model_scores(cell, &models, &rows, (&products, n_resamples));
         let entropy = match cell.task {
             Task::Stage(ahead) => {
                 let labels = rows.iter().filter_map(|row| self.rows[*row].stages[ahead]);
@@ -206,15 +203,10 @@ impl<'a> Scorer<'a> {
 
     /// The forecasters that take part, and the rows that all of them forecast.
     fn scored_rows(&self, cell: Cell, targets: &[usize]) -> (Vec<usize>, Vec<usize>) {
-        let mut sums = vec![0.0; cell.metric.n_sums()];
         let is_forecast: Vec<Vec<bool>> = self
             .judged
             .iter()
-            .map(|judged| {
-                let mut add =
-                    |row: &usize| cell.add(&self.rows[*row], &judged.losses[*row], &mut sums);
-                targets.iter().map(&mut add).collect()
-            })
+            .map(|judged| targets.iter().map(|row| cell.is_scored(&judged.losses[*row])).collect())
             .collect();
         let takes_part = |model: &usize| {
             let n_forecast = is_forecast[*model].iter().filter(|found| **found).count();
@@ -249,32 +241,39 @@ impl<'a> Scorer<'a> {
         }
     }
 
-    fn model_score(
+    fn model_scores(
         &self,
         cell: Cell,
-        model: usize,
+        models: &[usize],
         rows: &[usize],
         (products, n_resamples): (&[u32], usize),
-    ) -> Option<ModelScore> {
-        let n_sums = cell.metric.n_sums();
-        let mut sums = vec![0.0; products.len() * n_sums];
+    ) -> Vec<ModelScore> {
+        let (n_models, n_sums) = (models.len(), cell.metric.n_sums());
+        let mut sums = vec![0.0; products.len() * n_models * n_sums];
         for row in rows {
             let product = self.rows[*row].product as u32;
-            let at = products.partition_point(|other| *other < product);
-            let of_product = &mut sums[at * n_sums..(at + 1) * n_sums];
-            cell.add(&self.rows[*row], &self.judged[model].losses[*row], of_product);
+            let at = products.partition_point(|other| *other < product) * n_models;
+            let of_product = sums[at * n_sums..(at + n_models) * n_sums].chunks_mut(n_sums);
+            for (model, sums) in models.iter().zip(of_product) {
+                cell.add(&self.rows[*row], &self.judged[*model].losses[*row], sums);
+            }
         }
-        let mut total = vec![0.0; n_sums];
-        for sums in sums.chunks(n_sums) {
-            for (total, sum) in total.iter_mut().zip(sums) {
+        let mut totals = vec![0.0; n_models * n_sums];
+        for sums in sums.chunks(n_models * n_sums) {
+            for (total, sum) in totals.iter_mut().zip(sums) {
                 *total += sum;
             }
         }
-        let value = cell.metric.value(&total).filter(|value| value.is_finite())?;
-        let of = |sums: &[f64]| cell.metric.value(sums);
-        let resampled = self.resamples.scores(n_resamples, products, &sums, of);
-        let interval = interval(value, resampled.iter().copied());
-        Some(ModelScore { model, value, interval, resampled })
+        let of = |sums: &[f64]| cell.metric.value(sums).filter(|value| value.is_finite());
+        let resampled = self.resamples.scores(n_resamples, (products, n_models), &sums, of);
+        let score = |(at, sums): (usize, &[f64])| {
+            let value = of(sums)?;
+            let resampled: Vec<f64> =
+                resampled.iter().skip(at).step_by(n_models).copied().collect();
+            let interval = interval(value, resampled.iter().copied());
+            Some(ModelScore { model: models[at], value, interval, resampled })
+        };
+        totals.chunks(n_sums).enumerate().filter_map(score).collect()
     }
 }
 

@@ -49,6 +49,10 @@ impl<'a> Cell<'a> {
     }
 }
 
+fn starts_blank(text: &str) -> bool {
+    text.as_bytes().first().is_none_or(|byte| byte.is_ascii_whitespace() || !byte.is_ascii())
+}
+
 fn instant_text(micros: i64) -> String {
     let moment = Moment(micros);
     let seconds = micros.div_euclid(1_000_000).rem_euclid(86_400);
@@ -80,6 +84,8 @@ impl Reading {
                 let text = text.trim();
                 text.is_empty() || markers.iter().any(|marker| marker == text)
             }
+            // Nearly every text is neither blank nor short.
+            (Cell::Text(text), None) if text.len() > 4 && !starts_blank(text) => false,
             (Cell::Text(text), None) => match text.trim() {
                 "" => true,
                 "NA" | "NaN" | "nan" | "null" | "NULL" | "None" => !as_text,

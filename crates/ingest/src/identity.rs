@@ -64,15 +64,31 @@ impl Identity {
     }
 }
 
-/// FNV-1a over the parts, each ended by a byte that no text has: a fingerprint, not a secret.
-pub(crate) fn fingerprint<'a>(parts: impl IntoIterator<Item = &'a str>) -> u64 {
-    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-    for part in parts {
-        for byte in part.bytes().chain([0xff]) {
-            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+/// FNV-1a over texts, each ended by a byte that no text has: a fingerprint, not a secret.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Fingerprint(u64);
+
+impl Fingerprint {
+    pub(crate) fn new() -> Self {
+        Self(0xcbf2_9ce4_8422_2325)
+    }
+
+    pub(crate) fn add(&mut self, text: &str) {
+        for byte in text.bytes().chain([0xff]) {
+            self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
         }
     }
-    hash
+
+    pub(crate) fn finish(self) -> u64 {
+        self.0
+    }
+}
+
+/// The fingerprint of one text.
+pub(crate) fn fingerprint(text: &str) -> u64 {
+    let mut fingerprint = Fingerprint::new();
+    fingerprint.add(text);
+    fingerprint.finish()
 }
 
 #[cfg(test)]
@@ -95,7 +111,15 @@ mod tests {
 
     #[test]
     fn fingerprints_know_where_a_part_ends() {
-        assert_ne!(fingerprint(["ab", "c"]), fingerprint(["a", "bc"]));
-        assert_eq!(fingerprint(["ab", "c"]), fingerprint(["ab", "c"]));
+        let of = |texts: &[&str]| {
+            let mut fingerprint = Fingerprint::new();
+            for text in texts {
+                fingerprint.add(text);
+            }
+            fingerprint.finish()
+        };
+        assert_ne!(of(&["ab", "c"]), of(&["a", "bc"]));
+        assert_eq!(of(&["ab", "c"]), of(&["ab", "c"]));
+        assert_eq!(of(&["ab"]), fingerprint("ab"));
     }
 }

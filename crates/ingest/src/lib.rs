@@ -133,11 +133,11 @@ pub fn run(
     config.validate()?;
     let mapping = Mapping::load(inputs.mapping, inputs.variables)?;
     let spill = Spill::create(output.join("spill"))?;
-    let mut intake = Intake::read(&mapping, config, inputs.key, (spill, progress))?;
-    let n_partitions = intake.spill.finish(config.memory_limit_bytes)?;
-    create_folders(&intake.spill, output)?;
+    let mut intake = Intake::read(&mapping, (config, inputs.key), &spill, progress)?;
+    let n_partitions = spill.n_partitions(config.memory_limit_bytes);
+    create_folders(&spill, output)?;
     let task = Task {
-        spill: &intake.spill,
+        spill: &spill,
         n_partitions,
         files: intake.files.iter().map(|file| file.file.clone()).collect(),
         output,
@@ -150,7 +150,7 @@ pub fn run(
     let mut totals = Totals::new(refusals);
     let refused_before = totals.refusals.n_rows();
     let products = second_pass(&task, progress, &mut totals)?;
-    drop(task);
+    drop(spill);
     let rows = Rows::of(&intake.files, totals.refusals.n_rows() - refused_before);
     let dataset = dataset_of(&mapping, &intake, (&totals, rows), n_partitions)?;
     write_json(&output.join("dataset.json"), &dataset)?;

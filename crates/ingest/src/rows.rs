@@ -101,22 +101,30 @@ pub(crate) struct Rules<'m> {
     pub(crate) reading: Reading,
     pub(crate) identity: Identity,
     verdicts: BTreeMap<String, Result<ProductId, Reason>>,
+    last: Option<(String, Result<ProductId, Reason>)>,
 }
 
 impl<'m> Rules<'m> {
     pub(crate) fn new(mapping: &'m Mapping, reading: Reading, identity: Identity) -> Self {
-        Self { mapping, reading, identity, verdicts: BTreeMap::new() }
+        Self { mapping, reading, identity, verdicts: BTreeMap::new(), last: None }
     }
 
     fn product(&mut self, written: &str) -> Result<ProductId, Reason> {
-        if let Some(verdict) = self.verdicts.get(written) {
+        if let Some((last, verdict)) = &self.last
+            && last == written
+        {
             return verdict.clone();
         }
         if self.verdicts.len() >= VERDICTS_MAX {
             self.verdicts.clear();
         }
-        let verdict = verdict(&self.mapping.product_ids, written);
-        self.verdicts.insert(written.to_owned(), verdict.clone());
+        let known = self.verdicts.get(written).cloned();
+        let verdict = known.unwrap_or_else(|| {
+            let verdict = verdict(&self.mapping.product_ids, written);
+            self.verdicts.insert(written.to_owned(), verdict.clone());
+            verdict
+        });
+        self.last = Some((written.to_owned(), verdict.clone()));
         verdict
     }
 }

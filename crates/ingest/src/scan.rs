@@ -8,6 +8,7 @@ mod csv;
 mod ndjson;
 mod parquet;
 
+use std::ops::Range;
 use std::path::Path;
 
 pub(crate) use csv::Dialect;
@@ -53,16 +54,33 @@ pub(crate) fn columns(path: &Path, format: Format) -> Result<Vec<String>, Error>
     }
 }
 
-/// Calls `visit` with every row.
-pub(crate) fn scan(
+/// Looks whether the file has the wanted columns, and cuts its rows into parts that can be scanned
+/// each by itself: ranges of row numbers, counted from 0. A text file is one part.
+pub(crate) fn parts(
     path: &Path,
     format: Format,
     wanted: &[String],
-    visit: &mut Visit<'_>,
-) -> Result<Scanned, Error> {
+) -> Result<Vec<Range<u64>>, Error> {
     not_empty(path)?;
     match format {
-        Format::Parquet => parquet::scan(path, wanted, visit),
+        Format::Parquet => return parquet::parts(path, wanted),
+        Format::Csv(dialect) => {
+            positions(path, &csv::columns(path, dialect)?, wanted)?;
+        }
+        Format::Ndjson => {}
+    }
+    Ok(std::iter::once(0..u64::MAX).collect())
+}
+
+/// Calls `visit` with every row of a part.
+pub(crate) fn scan(
+    path: &Path,
+    format: Format,
+    (part, wanted): (Range<u64>, &[String]),
+    visit: &mut Visit<'_>,
+) -> Result<Scanned, Error> {
+    match format {
+        Format::Parquet => parquet::scan(path, part, wanted, visit),
         Format::Csv(dialect) => csv::scan(path, dialect, wanted, visit),
         Format::Ndjson => ndjson::scan(path, wanted, visit),
     }

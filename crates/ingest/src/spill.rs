@@ -6,8 +6,10 @@
 //! place in the raw files and up to eight words, whose meaning is its kind's matter.
 
 use std::fs::{self, File};
-use std::io::{BufWriter, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
 
 use lifecycle::{LocationId, ProductId, Series};
 
@@ -20,6 +22,8 @@ pub(crate) const BUCKETS: usize = 64;
 const MEMORY_PER_BYTE: u64 = 6;
 /// Partitions worked on at a time.
 pub(crate) const PARTITIONS_AT_ONCE: usize = 4;
+/// Bytes that a worker holds for a bucket before they are written.
+const BUFFER_BYTES: usize = 1 << 16;
 /// Words of a row at most.
 pub(crate) const WORDS: usize = 8;
 
@@ -66,23 +70,25 @@ pub(crate) struct Entry {
     pub(crate) words: [u64; WORDS],
 }
 
-/// Writes rows to buckets below a folder of its own, which is removed when it is dropped.
+/// Buckets below a folder of its own, which is removed when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Spill {
     folder: PathBuf,
-    buckets: Vec<Option<BufWriter<File>>>,
-    bytes: u64,
-    counts: [u64; Tag::ALL.len()],
-    record: Vec<u8>,
+    buckets: Vec<Mutex<Option<File>>>,
+    bytes: AtomicU64,
+    counts: [AtomicU64; Tag::ALL.len()],
 }
 
-impl Spill {
-    pub(crate) fn create(folder: PathBuf) -> Result<Self, Error> {
-        fs::create_dir(&folder).map_err(|source| Error::File { path: folder.clone(), source })?;
-        let buckets = (0..BUCKETS).map(|_| None).collect();
-        Ok(Self { folder, buckets, bytes: 0, counts: [0; Tag::ALL.len()], record: Vec::new() })
-    }
+/// Writes the rows of one worker; several may write at once, for the order of rows in a bucket
+/// means nothing.
+#[derive(Debug)]
+pub(crate) struct Writer<'s> {
+    spill: &'s Spill,
+    buffers: Vec<Vec<u8>>,
+    counts: [u64; Tag::ALL.len()],
+}
 
+impl Writer<'_> {
     /// Writes a row; `text` is empty but for facts.
     pub(crate) fn write(
         &mut self,
@@ -91,63 +97,88 @@ impl Spill {
         place: Place,
         (words, text): (&[u64], &[u8]),
     ) -> Result<(), Error> {
-        let words = &words[..tag.n_words()];
         let product = series.product.as_str();
-        let record = &mut self.record;
-        record.clear();
+        let bucket = (fingerprint(product) % BUCKETS as u64) as usize;
+        let record = &mut self.buffers[bucket];
         record.push(tag as u8);
         put_text(record, product.as_bytes());
         record.push(u8::from(series.location.is_some()));
         put_text(record, series.location.as_ref().map_or("", LocationId::as_str).as_bytes());
         record.extend_from_slice(&place.file.to_le_bytes());
         record.extend_from_slice(&place.row.to_le_bytes());
-        for word in words {
+        for word in &words[..tag.n_words()] {
             record.extend_from_slice(&word.to_le_bytes());
         }
         if tag == Tag::Facts {
             put_text(record, text);
         }
         self.counts[tag as usize] += 1;
-        self.bytes += self.record.len() as u64;
-        let bucket = (fingerprint([product]) % BUCKETS as u64) as usize;
-        let path = path_of(&self.folder, bucket);
+        if record.len() < BUFFER_BYTES { Ok(()) } else { self.flush(bucket) }
+    }
+
+    /// Writes what is still held.
+    pub(crate) fn finish(mut self) -> Result<(), Error> {
+        for bucket in 0..BUCKETS {
+            self.flush(bucket)?;
+        }
+        for (all, ours) in self.spill.counts.iter().zip(self.counts) {
+            all.fetch_add(ours, Relaxed);
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self, bucket: usize) -> Result<(), Error> {
+        let rows = &mut self.buffers[bucket];
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let path = path_of(&self.spill.folder, bucket);
         let failed = |source| Error::File { path: path.clone(), source };
-        let file = match &mut self.buckets[bucket] {
+        // A worker that panicked has written whole rows or none.
+        let mut file = self.spill.buckets[bucket].lock().unwrap_or_else(PoisonError::into_inner);
+        let file = match &mut *file {
             Some(file) => file,
-            empty => {
-                let file = File::create(&path).map_err(failed)?;
-                empty.insert(BufWriter::with_capacity(1 << 16, file))
-            }
+            empty => empty.insert(File::create(&path).map_err(failed)?),
         };
-        file.write_all(&self.record).map_err(failed)
+        file.write_all(rows).map_err(failed)?;
+        self.spill.bytes.fetch_add(rows.len() as u64, Relaxed);
+        rows.clear();
+        Ok(())
+    }
+}
+
+impl Spill {
+    pub(crate) fn create(folder: PathBuf) -> Result<Self, Error> {
+        fs::create_dir(&folder).map_err(|source| Error::File { path: folder.clone(), source })?;
+        let buckets = (0..BUCKETS).map(|_| Mutex::default()).collect();
+        Ok(Self { folder, buckets, bytes: AtomicU64::default(), counts: Default::default() })
+    }
+
+    pub(crate) fn writer(&self) -> Writer<'_> {
+        let buffers = (0..BUCKETS).map(|_| Vec::new()).collect();
+        Writer { spill: self, buffers, counts: [0; Tag::ALL.len()] }
     }
 
     /// Rows of a kind written so far.
     pub(crate) fn count(&self, tag: Tag) -> u64 {
-        self.counts[tag as usize]
+        self.counts[tag as usize].load(Relaxed)
     }
 
-    /// Ends writing; as many partitions as keep within the memory limit, a power of two.
-    pub(crate) fn finish(&mut self, memory_limit_bytes: u64) -> Result<usize, Error> {
-        for (bucket, file) in self.buckets.iter_mut().enumerate() {
-            if let Some(file) = file {
-                let path = path_of(&self.folder, bucket);
-                file.flush().map_err(|source| Error::File { path, source })?;
-            }
-        }
-        let needed = self.bytes * MEMORY_PER_BYTE * PARTITIONS_AT_ONCE as u64;
+    /// As many partitions as keep within the memory limit, a power of two.
+    pub(crate) fn n_partitions(&self, memory_limit_bytes: u64) -> usize {
+        let needed = self.bytes.load(Relaxed) * MEMORY_PER_BYTE * PARTITIONS_AT_ONCE as u64;
         let n_partitions = needed.div_ceil(memory_limit_bytes.max(1)).next_power_of_two();
-        Ok((n_partitions as usize).clamp(1, BUCKETS))
+        (n_partitions as usize).clamp(1, BUCKETS)
     }
 
     /// Reads all rows of a partition.
     pub(crate) fn read(&self, partition: usize, n_partitions: usize) -> Result<Bucketful, Error> {
         let mut bucketful = Bucketful::default();
         for bucket in (partition..BUCKETS).step_by(n_partitions) {
-            if self.buckets[bucket].is_none() {
+            let path = path_of(&self.folder, bucket);
+            if !path.exists() {
                 continue;
             }
-            let path = path_of(&self.folder, bucket);
             let bytes = fs::read(&path).map_err(|source| Error::File { path, source })?;
             let mut rest = &bytes[..];
             while !rest.is_empty() {
@@ -199,10 +230,11 @@ impl Bucketful {
         let location = take_text(rest)?;
         let series = self.number(product, has_location.then_some(location))?;
         let file = u32::from_le_bytes(take_bytes(rest, 4)?.try_into().ok()?);
-        let row = take_word(rest)?;
+        let row = u64::from_le_bytes(take_bytes(rest, 8)?.try_into().ok()?);
         let mut words = [0; WORDS];
-        for word in &mut words[..tag.n_words()] {
-            *word = take_word(rest)?;
+        let (bytes, _) = take_bytes(rest, 8 * tag.n_words())?.as_chunks();
+        for (word, bytes) in words.iter_mut().zip(bytes) {
+            *word = u64::from_le_bytes(*bytes);
         }
         if tag == Tag::Facts {
             words[WORDS - 1] = self.texts.len() as u64;
@@ -267,10 +299,6 @@ fn take_bytes<'a>(rest: &mut &'a [u8], n: usize) -> Option<&'a [u8]> {
     Some(taken)
 }
 
-fn take_word(rest: &mut &[u8]) -> Option<u64> {
-    Some(u64::from_le_bytes(take_bytes(rest, 8)?.try_into().ok()?))
-}
-
 fn take_text<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     let length = u32::from_le_bytes(take_bytes(rest, 4)?.try_into().ok()?);
     take_bytes(rest, length as usize)
@@ -284,18 +312,20 @@ mod tests {
     fn rows_come_back_in_partitions_by_product() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("spill");
-        let mut spill = Spill::create(path.clone()).expect("a spill");
+        let spill = Spill::create(path.clone()).expect("a spill");
+        let mut writer = spill.writer();
         for row in 0..100_u64 {
             let product = format!("p{}", row % 7).as_str().into();
             let location = (row % 2 == 0).then(|| LocationId::from("x"));
             let place = Place { file: 1, row };
             let words = [row, 2, 3, f64::NAN.to_bits()];
-            spill
+            writer
                 .write(Tag::Event, &Series { product, location }, place, (&words, b""))
                 .expect("written");
         }
+        writer.finish().expect("flushed");
         assert_eq!(spill.count(Tag::Event), 100);
-        let n_partitions = spill.finish(50_000).expect("flushed");
+        let n_partitions = spill.n_partitions(50_000);
         assert!(n_partitions > 1 && n_partitions.is_power_of_two());
         let mut rows = Vec::new();
         for partition in 0..n_partitions {

@@ -21,7 +21,7 @@ pub struct Network {
 #[derive(Debug, Clone)]
 enum Backbone {
     Transformer { module: Box<Transformer>, architecture: Architecture },
-    Dense { module: Dense, scaling: DenseScaling, horizon: usize },
+    Dense { module: Box<Dense>, scaling: DenseScaling, horizon: usize },
 }
 
 /// Gradients of a loss with respect to the raw outputs, shaped as [`Outputs`].
@@ -38,7 +38,7 @@ impl Network {
     /// The dense baseline, of zeros, on the CPU.
     pub fn dense(scaling: DenseScaling, horizon: usize) -> Self {
         let device = Device::flex();
-        let module = Dense::new(&device);
+        let module = Box::new(Dense::new(&device));
         Self { backbone: Backbone::Dense { module, scaling, horizon }, device }
     }
 
@@ -62,7 +62,7 @@ impl Network {
     pub fn layout(&self) -> Layout {
         match &self.backbone {
             Backbone::Transformer { module, .. } => Layout::of(module.as_ref()),
-            Backbone::Dense { module, .. } => Layout::of(module),
+            Backbone::Dense { module, .. } => Layout::of(module.as_ref()),
         }
     }
 
@@ -79,7 +79,8 @@ impl Network {
                 Backbone::Transformer { module, architecture }
             }
             Backbone::Dense { module, scaling, horizon } => {
-                Backbone::Dense { module: with_weights(module, weights, device), scaling, horizon }
+                let module = Box::new(with_weights(*module, weights, device));
+                Backbone::Dense { module, scaling, horizon }
             }
         };
         Self { backbone, device: device.clone() }
@@ -145,7 +146,7 @@ impl Network {
                 let outputs = Outputs { horizon: *horizon, units, turns, stages };
                 let (gradient, report) = judge(&outputs);
                 let loss = (raw.clone() * tensor(gradient.units, raw.dims(), &device)).sum();
-                (flat_gradients(module, &mut loss.backward()), report)
+                (flat_gradients(module.as_ref(), &mut loss.backward()), report)
             }
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! Burn draws dropout from one generator for the whole process, so two trainings in one process, or
 //! one on two threads, would not repeat. A mask here depends on nothing but its seed and the order
-//! of calls. SplitMix64 (Steele, Lea & Flood 2014) is enough for masks and cheap at the
+//! of calls. `SplitMix64` (Steele, Lea & Flood 2014) is enough for masks and cheap at the
 //! optimisation level of our own crates.
 
 use burn::tensor::{Device, Tensor, TensorData};

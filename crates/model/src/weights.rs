@@ -109,12 +109,11 @@ struct FlatGradients<'a> {
 impl ModuleVisitor for FlatGradients<'_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         let value = param.val();
-        match value.grad_remove(self.gradients) {
-            Some(gradient) => self.values.extend(to_floats(gradient)),
-            None => {
-                let end = self.values.len() + value.shape().num_elements();
-                self.values.resize(end, 0.0);
-            }
+        if let Some(gradient) = value.grad_remove(self.gradients) {
+            self.values.extend(to_floats(gradient));
+        } else {
+            let end = self.values.len() + value.shape().num_elements();
+            self.values.resize(end, 0.0);
         }
     }
 }

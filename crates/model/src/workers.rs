@@ -17,7 +17,7 @@ pub struct Workers {
 
 impl fmt::Debug for Workers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Workers").field("n_workers", &self.pools.len()).finish()
+        f.debug_struct("Workers").field("n_workers", &self.pools.len()).finish_non_exhaustive()
     }
 }
 

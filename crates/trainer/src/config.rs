@@ -41,6 +41,8 @@ pub struct Config {
     pub rows_max: usize,
     /// Most validation rows.
     pub validation_rows_max: usize,
+    /// Share of seen products whose stage labels are validated on instead of trained on.
+    pub stage_holdout: f64,
     /// A row's units weigh as its scale to this power: 1 is WQL itself, where a few large series
     /// count alone; 0 counts series.
     pub scale_power: f64,
@@ -89,6 +91,7 @@ impl Default for Config {
             patience: 5,
             rows_max: 60_000,
             validation_rows_max: 6_000,
+            stage_holdout: 0.1,
             scale_power: 0.5,
             losses: LossWeights::default(),
             checkpoint_every: 500,
@@ -122,6 +125,7 @@ impl Config {
             ("dropout", self.dropout, 0.0, 0.9),
             ("average", self.average, 0.0, 0.999_999),
             ("gradient_norm_max", self.gradient_norm_max, 1e-6, 1e6),
+            ("stage_holdout", self.stage_holdout, 0.0, 0.9),
             ("scale_power", self.scale_power, 0.0, 1.0),
             ("losses.quantiles", f64::from(losses.quantiles), 0.0, 1e3),
             ("losses.mean", f64::from(losses.mean), 0.0, 1e3),

@@ -57,8 +57,8 @@ pub struct Row {
     pub train: Option<Target>,
     /// What it is judged by.
     pub validation: Option<Target>,
-    /// Units of all steps up to the cut, training's and validation's alike, of
-    /// validation rows; else empty. Dependence over steps is fitted on them.
+    /// Units of all steps up to the cut, training's and validation's alike, of rows that judge
+    /// units; else empty. Dependence over steps is fitted on them.
     pub known: Vec<f32>,
 }
 
@@ -103,7 +103,8 @@ impl Rows {
                     };
                     let train = thin(Part::Train, train_stride);
                     let validation = thin(Part::Validation, validation_stride);
-                    rows_of(source, &cutter, history, &train, &validation)
+                    let held_out = is_held_out(history, config);
+                    rows_of(source, &cutter, history, (&train, &validation, held_out))
                 })
                 .collect();
             rows.extend(cut.into_iter().flatten());
@@ -141,7 +142,9 @@ impl Rows {
     pub fn digest(&self) -> Digest {
         let mut hasher = lifecycle::Hasher::default();
         let mut floats = |values: &[f32]| {
-            values.iter().for_each(|value| hasher.update(value.to_bits().to_le_bytes()));
+            for value in values {
+                hasher.update(value.to_bits().to_le_bytes());
+            }
         };
         for Row { window, train, validation, known } in &self.rows {
             floats(known);
@@ -175,24 +178,34 @@ fn phase(series: &Series, seed: u64, stride: usize) -> usize {
     u32::from_le_bytes([a, b, c, d]) as usize % stride
 }
 
+/// Whether a product's stage labels judge instead of teaching: a label settles only weeks later, so
+/// the last weeks before the cut, where the other targets are validated, have none.
+fn is_held_out(history: &History, config: &Config) -> bool {
+    let digest = Digest::of(format!("stage/{}/{}", config.seed, history.series.product));
+    f64::from(digest.as_bytes()[0]) < 256.0 * config.stage_holdout
+}
+
 fn rows_of(
     source: Source<'_>,
     cutter: &Cutter<'_>,
     history: &History,
-    train: &BTreeSet<Period>,
-    validation: &BTreeSet<Period>,
+    (train, validation, held_out): (&BTreeSet<Period>, &BTreeSet<Period>, bool),
 ) -> Vec<Row> {
-    let origins: Vec<Period> = train.union(validation).copied().collect();
+    // Enough of a held-out product's origins to judge stages by.
+    let of_stages = train.iter().copied().step_by(4).filter(|_| held_out);
+    let validation: BTreeSet<Period> = validation.iter().copied().chain(of_stages).collect();
+    let origins: Vec<Period> = train.union(&validation).copied().collect();
     let windows = cutter.windows(history, &origins);
     let rows = windows.into_iter().map(|window| {
         let all = cutter.targets(history, window.origin);
         let target = |part, wanted: &BTreeSet<Period>| {
-            let target = target(source, &window, &all, part);
+            let target = target(source, &window, &all, (part, held_out));
             (wanted.contains(&window.origin) && !target.is_empty()).then_some(target)
         };
         let train = target(Part::Train, train);
-        let validation = target(Part::Validation, validation);
-        let known = if validation.is_some() {
+        let validation = target(Part::Validation, &validation);
+        let judges_units = |target: &Target| target.units.iter().any(|units| !units.is_nan());
+        let known = if validation.as_ref().is_some_and(judges_units) {
             let last = source.split.last_training_period();
             let is_known = |step: usize| window.origin.plus(step as i32 + 1) <= last;
             let steps = all.units.iter().enumerate();
@@ -200,13 +213,24 @@ fn rows_of(
         } else {
             Vec::new()
         };
-        Row { train, validation, known, window }
+        Row { window, train, validation, known }
     });
     rows.filter(|row| row.train.is_some() || row.validation.is_some()).collect()
 }
 
-fn target(source: Source<'_>, window: &Window, all: &panel::Targets, part: Part) -> Target {
-    let is_in = |h: usize| source.split.part(window.origin, h) == Some(part);
+fn target(
+    source: Source<'_>,
+    window: &Window,
+    all: &panel::Targets,
+    (part, held_out): (Part, bool),
+) -> Target {
+    let part_of = |h: usize| source.split.part(window.origin, h);
+    let is_in = |h: usize| part_of(h) == Some(part);
+    let teaches_or_judges = |h: usize| match (part, part_of(h)) {
+        (Part::Train, Some(Part::Train)) => !held_out,
+        (Part::Validation, Some(Part::Train)) => held_out,
+        (_, of) => of == Some(part),
+    };
     let units = all
         .units
         .iter()
@@ -219,7 +243,8 @@ fn target(source: Source<'_>, window: &Window, all: &panel::Targets, part: Part)
     let label = source.labels.get(&window.series.product);
     let stages = std::array::from_fn(|index| {
         let h = if index == 0 { 0 } else { outlooks[index - 1] };
-        let (stages, weight) = label?.at(window.origin.plus(h as i32)).filter(|_| is_in(h))?;
+        let (stages, weight) =
+            label?.at(window.origin.plus(h as i32)).filter(|_| teaches_or_judges(h))?;
         let mut stages: [f32; 5] = stages.into();
         if index == 0 {
             // The stage now has four classes: a life that is over has none.

@@ -394,7 +394,9 @@ fn centre(layout: &Layout, weights: &mut [f32]) {
         for size in sizes {
             let logits = &mut weights[begin..begin + size];
             let mean = logits.iter().sum::<f32>() / *size as f32;
-            logits.iter_mut().for_each(|logit| *logit -= mean);
+            for logit in logits {
+                *logit -= mean;
+            }
             begin += size;
         }
     }

@@ -191,6 +191,7 @@ pub(crate) fn calibrate(
     let ranks: Vec<(Vec<f32>, f32)> = raws
         .iter()
         .zip(rows)
+        .filter(|(_, row)| !row.known.is_empty())
         .map(|(raw, row)| {
             let weight = row.validation.as_ref().map_or(0.0, |target| target.weight);
             (probabilities(raw.units, row, &mut noise), weight)

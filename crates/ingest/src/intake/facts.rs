@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 use lifecycle::{ProductId, Series};
 
 use crate::error::Error;
-use crate::identity::fingerprint;
+use crate::identity::Fingerprint;
 use crate::rows::{FactColumns, Facts, Row};
-use crate::spill::{Place, Spill, Tag};
+use crate::spill::{Place, Tag, Writer};
 
 /// Statements held at a time.
 const STATEMENTS_MAX: usize = 1 << 17;
@@ -24,9 +24,9 @@ pub(crate) struct Said {
 
 impl Said {
     pub(crate) fn of(row: &Row<'_, '_>, columns: &FactColumns, from_table: bool) -> Self {
-        let texts: Vec<_> =
-            columns.slots().map(|slot| row.cells[slot].text().unwrap_or_default()).collect();
-        Self { print: fingerprint(texts.iter().map(AsRef::as_ref)), from_table }
+        let mut print = Fingerprint::new();
+        columns.slots().for_each(|slot| print.add(&row.cells[slot].text().unwrap_or_default()));
+        Self { print: print.finish(), from_table }
     }
 }
 
@@ -51,11 +51,11 @@ impl FactsCache {
         self.n_statements += 1;
     }
 
-    pub(crate) fn flush_if_full(&mut self, spill: &mut Spill) -> Result<(), Error> {
+    pub(crate) fn flush_if_full(&mut self, spill: &mut Writer<'_>) -> Result<(), Error> {
         if self.n_statements < STATEMENTS_MAX { Ok(()) } else { self.flush(spill) }
     }
 
-    pub(crate) fn flush(&mut self, spill: &mut Spill) -> Result<(), Error> {
+    pub(crate) fn flush(&mut self, spill: &mut Writer<'_>) -> Result<(), Error> {
         self.n_statements = 0;
         for (product, statements) in std::mem::take(&mut self.products) {
             let series = Series { product, location: None };

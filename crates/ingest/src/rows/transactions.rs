@@ -1,6 +1,6 @@
 //! Order lines and returns.
 
-use crate::identity::{Whose, fingerprint};
+use crate::identity::{Fingerprint, Whose};
 use crate::mapping::Filter;
 use crate::mapping::raw::Negative;
 use crate::moments::Moment;
@@ -193,7 +193,8 @@ impl LinePlan {
             return 0;
         }
         let slots = self.facts.slots().chain(self.cancelled.as_ref().map(|filter| filter.slot));
-        let texts: Vec<_> = slots.map(|slot| row.cells[slot].text().unwrap_or_default()).collect();
-        fingerprint(texts.iter().map(AsRef::as_ref))
+        let mut texts = Fingerprint::new();
+        slots.for_each(|slot| texts.add(&row.cells[slot].text().unwrap_or_default()));
+        texts.finish()
     }
 }

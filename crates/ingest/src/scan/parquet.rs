@@ -2,9 +2,9 @@
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::Arc;
 
 use polars::prelude::*;
 
@@ -25,11 +25,8 @@ pub(crate) fn columns(path: &Path) -> Result<Vec<String>, Error> {
     Ok(schema.iter_names().map(ToString::to_string).collect())
 }
 
-pub(crate) fn scan(
-    path: &Path,
-    wanted: &[String],
-    visit: &mut Visit<'_>,
-) -> Result<Scanned, Error> {
+/// Checks the columns and cuts each row group into slices.
+pub(crate) fn parts(path: &Path, wanted: &[String]) -> Result<Vec<Range<u64>>, Error> {
     let mut reader = open(path)?;
     let schema = calmly(path, || reader.schema())?;
     let names: Vec<String> = schema.iter_names().map(ToString::to_string).collect();
@@ -39,35 +36,46 @@ pub(crate) fn scan(
         check_type(path, column, field.map(ArrowField::dtype))?;
     }
     let metadata = calmly(path, || reader.get_metadata().cloned())?;
-    let n_rows = metadata.num_rows;
-    let n_slice = (SLICE_CELLS / wanted.len().max(1)).clamp(1, SLICE_ROWS);
-    let mut row = 0;
-    while (row as usize) < n_rows {
-        let mut reader = open(path)?;
-        reader.set_metadata(Arc::clone(&metadata));
-        let slice = reader
-            .with_columns(Some(wanted.to_vec()))
-            .with_slice(Some((row as usize, n_slice)))
-            .read_parallel(ParallelStrategy::Columns)
-            .set_rechunk(true);
-        let frame = calmly(path, || slice.finish())?;
-        let columns = wanted
-            .iter()
-            .map(|column| Values::of(path, column, &frame))
-            .collect::<Result<Vec<_>, _>>()?;
-        if frame.height() == 0 {
-            let reason = format!("it promises {n_rows} rows and ends after {row}");
-            return Err(Error::CutOff { path: path.to_owned(), reason });
-        }
-        let mut cells = Vec::with_capacity(columns.len());
-        for position in 0..frame.height() {
-            cells.clear();
-            cells.extend(columns.iter().map(|column| column.cell(position)));
-            row += 1;
-            visit(row, Ok(&cells))?;
+    let n_slice = (SLICE_CELLS / wanted.len().max(1)).clamp(1, SLICE_ROWS) as u64;
+    let mut parts = Vec::new();
+    let mut start = 0;
+    for group in &metadata.row_groups {
+        let end = start + group.num_rows() as u64;
+        while start < end {
+            parts.push(start..end.min(start + n_slice));
+            start = end.min(start + n_slice);
         }
     }
-    Ok(Scanned { rows: row, open_end: false })
+    Ok(parts)
+}
+
+pub(crate) fn scan(
+    path: &Path,
+    part: Range<u64>,
+    wanted: &[String],
+    visit: &mut Visit<'_>,
+) -> Result<Scanned, Error> {
+    let n_rows = (part.end - part.start) as usize;
+    let slice = open(path)?
+        .with_columns(Some(wanted.to_vec()))
+        .with_slice(Some((part.start as usize, n_rows)))
+        .read_parallel(ParallelStrategy::None);
+    let frame = calmly(path, || slice.finish())?;
+    if frame.height() != n_rows {
+        let reason = format!("rows {} to {} are not all there", part.start + 1, part.end);
+        return Err(Error::CutOff { path: path.to_owned(), reason });
+    }
+    let columns = wanted
+        .iter()
+        .map(|column| Values::of(path, column, &frame))
+        .collect::<Result<Vec<_>, _>>()?;
+    let mut cells = Vec::with_capacity(columns.len());
+    for position in 0..frame.height() {
+        cells.clear();
+        cells.extend(columns.iter().map(|column| column.cell(position)));
+        visit(part.start + position as u64 + 1, Ok(&cells))?;
+    }
+    Ok(Scanned { rows: n_rows as u64, open_end: false })
 }
 
 /// Opens a file that starts and ends as Parquet does.
@@ -155,7 +163,7 @@ enum Values {
 impl Values {
     fn of(path: &Path, column: &str, frame: &DataFrame) -> Result<Self, Error> {
         let failed = |source| failed(path, source);
-        let values = frame.column(column).map_err(failed)?;
+        let values = frame.column(column).map_err(failed)?.rechunk();
         if values.len() != frame.height() {
             let (n_values, n_rows) = (values.len(), frame.height());
             let reason = format!("column `{column}` has {n_values} values in {n_rows} rows");

@@ -1,0 +1,119 @@
+//! The stage on a small features artifact: what it writes, that it repeats, and that it sees
+//! nothing after the cut.
+
+mod shop;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use lifecycle::{ErrorKind, Part, Unwatched};
+use model::{Kind, Model, Size};
+use panel::category_units;
+use tables::FeaturesDir;
+use trainer::{Config, Inputs, Rows, Scatter, Source, run};
+
+fn config() -> Config {
+    Config {
+        size: Size::Tiny,
+        steps_max: 8,
+        batch: 32,
+        micro_batch: 16,
+        validate_every: 4,
+        checkpoint_every: 3,
+        stage_holdout: 0.3,
+        ..Config::default()
+    }
+}
+
+fn trained(config: &Config, features: &Path, output: &Path) -> trainer::Summary {
+    std::fs::create_dir_all(output).expect("a folder");
+    let inputs = Inputs { features, checkpoint: None };
+    run(config, &inputs, output, &Unwatched).expect("trains")
+}
+
+fn file(directory: &Path, name: &str) -> Vec<u8> {
+    std::fs::read(directory.join(name)).expect("written")
+}
+
+#[test]
+fn the_same_features_and_seed_give_the_same_files() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let features = directory.path().join("features");
+    shop::write(&features, &shop::panel(shop::N_PERIODS, 0));
+    let (first, second) = (directory.path().join("a"), directory.path().join("b"));
+    let summary = trained(&config(), &features, &first);
+    assert_eq!(summary.n_steps, 8);
+    assert!(summary.n_training_rows > 200 && summary.n_validation_rows > 50, "{summary:?}");
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("a pool");
+    pool.install(|| trained(&config(), &features, &second));
+    for name in ["model.json", "model.safetensors", "fitted.json", "training.jsonl"] {
+        assert!(file(&first, name) == file(&second, name), "{name}");
+    }
+    let model = Model::load(&first).expect("loads");
+    let training = &model.description().training;
+    assert!(training.n_turn_rows > 0 && training.n_stage_rows > 0);
+    assert!(model.description().correlations.iter().all(|value| value.abs() <= 1.0));
+}
+
+#[test]
+fn the_dense_baseline_writes_its_scatter_plot() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let features = directory.path().join("features");
+    shop::write(&features, &shop::panel(shop::N_PERIODS, 0));
+    let output = directory.path().join("model");
+    trained(&Config { kind: Kind::Dense, ..config() }, &features, &output);
+    let scatter: Scatter =
+        serde_json::from_slice(&file(&output, "scatter.json")).expect("a scatter plot");
+    assert!(scatter.points.len() > 50);
+    assert!(scatter.points.iter().all(|point| point.predicted >= 0.0 && point.units.is_finite()));
+}
+
+/// Rows of a panel by the state of another.
+fn rows(panel: &panel::Panel, features: &FeaturesDir) -> Rows {
+    let labels = features.labels_train().expect("labels");
+    let labels: BTreeMap<_, _> =
+        labels.into_iter().map(|label| (label.product.clone(), label)).collect();
+    let source = Source {
+        meta: features.meta(),
+        histories: &panel.histories,
+        categories: &category_units(panel),
+        fitted: features.fitted(),
+        split: features.split(),
+        unseen: features.unseen(),
+        labels: &labels,
+    };
+    Rows::cut(source, &config(), &Unwatched)
+}
+
+#[test]
+fn nothing_after_the_cut_and_no_unseen_product_is_in_any_row() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let cut = shop::split().cut;
+    let (true_panel, scrambled) = (shop::panel(shop::N_PERIODS, 0), shop::panel(cut, 5));
+    assert_ne!(true_panel, scrambled);
+    shop::write(directory.path(), &true_panel);
+    let features = FeaturesDir::open(directory.path()).expect("opens");
+    let rows_found = rows(&true_panel, &features);
+    assert_eq!(rows_found.digest(), rows(&scrambled, &features).digest());
+    for row in &rows_found.rows {
+        assert!(!features.unseen().contains(&row.window.series.product));
+        let Some(target) = &row.train else { continue };
+        for (step, units) in target.units.iter().enumerate() {
+            let part = features.split().part(row.window.origin, step + 1);
+            assert!(units.is_nan() || part == Some(Part::Train));
+        }
+    }
+    // A change before the cut does show.
+    assert_ne!(rows_found.digest(), rows(&shop::panel(cut - 20, 5), &features).digest());
+}
+
+#[test]
+fn wrong_inputs_are_refused_by_name() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let inputs = Inputs { features: directory.path(), checkpoint: None };
+    let error = run(&Config { batch: 0, ..config() }, &inputs, directory.path(), &Unwatched)
+        .expect_err("no batch");
+    assert_eq!(error.kind(), ErrorKind::Usage);
+    let error = run(&config(), &inputs, directory.path(), &Unwatched).expect_err("no features");
+    assert_eq!(error.kind(), ErrorKind::Data);
+}
