@@ -142,7 +142,7 @@ mod tests {
             score("lifecast", "halved", "brier", 0.18),
             score("lifecast", "stage", "log_loss", 0.7),
         ];
-        expect![[r#"
+        expect![[r"
             units sold                              wql         wql_cumulative                   mase
               lifecast            *0.610 [0.600, 0.620]                      -                      -
               all zeros            1.000 [0.990, 1.010]                      -                      -
@@ -160,7 +160,7 @@ mod tests {
               lifecast                                -                      -       not identifiable                      -
               rows                                    0                      0                   1234                      0
 
-        "#]].assert_eq(&render_table(&scores));
+        "]].assert_eq(&render_table(&scores));
         assert_eq!(render_table(&[]), "");
     }
 }

@@ -264,7 +264,7 @@ impl Runner {
         features: Digest,
         model: Digest,
     ) -> Result<Digest, Failure> {
-        let config = pipeline.predict.clone();
+        let config = predictor::Config { name: name.to_owned(), ..pipeline.predict.clone() };
         let job = Job::new("predict", &config)
             .named(format!("predict/{name}"))
             .reading(&[("features", features), ("model", model)]);
