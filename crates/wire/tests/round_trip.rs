@@ -1,13 +1,12 @@
 //! Laws of the mapping: a value that goes over the wire comes back as it was, bytes included, and
 //! a malformed message is refused by the name of its field.
 
-use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::time::{Duration, SystemTime};
 
 use lifecycle::{
-    Attribution, Day, Digest, ErrorKind, Forecast, Frequency, Invalid, LEVELS, LocationId,
-    N_LEVELS, Outlook, Period, ProductId, Score, Series, StageProbabilities, UnitsForecast,
+    Attribution, Day, Digest, ErrorKind, Forecast, Frequency, Invalid, LocationId, N_LEVELS,
+    Outlook, Period, ProductId, Score, Series, StageProbabilities, UnitsForecast,
 };
 use proptest::collection::{btree_map, vec};
 use proptest::option;

@@ -80,7 +80,9 @@ impl Shapes {
             if n_low >= run_min {
                 let last_low = low.iter().rfind(|(_, before)| *before < 0.2 * level);
                 let first = first_sale_after(life, last_low.map_or(step, |(step, _)| *step));
-                if life[first..=step].iter().map(|step| step.units).sum::<f64>() >= 5.0 {
+                // Where the level rests on masked steps, the first sale may still lie ahead.
+                let sold = life.get(first..=step).unwrap_or_default();
+                if sold.iter().map(|step| step.units).sum::<f64>() >= 5.0 {
                     start = first;
                     greatest = level;
                     low.clear();
