@@ -32,8 +32,12 @@ impl History {
             }
             let step = usize::try_from(correction.period.since(self.start)).ok();
             if let Some(value) = step.and_then(|step| units.get_mut(step)) {
-                *value = (f64::from(*value) - f64::from(correction.change)).max(0.0) as f32;
+                *value = (f64::from(*value) - f64::from(correction.change)) as f32;
             }
+        }
+        // Only the sum of all corrections is a sale; between two of them it may fall below zero.
+        for value in units.iter_mut().filter(|value| **value < 0.0) {
+            *value = 0.0;
         }
         Some(known)
     }

@@ -1,12 +1,13 @@
 //! A malformed message is refused by the name of its field, as its sender writes it.
 
 use std::collections::BTreeMap;
+use std::time::SystemTime;
 
 use lifecycle::{
-    Digest, Forecast, Frequency, N_LEVELS, Outlook, Period, Series, StageProbabilities,
+    Digest, Forecast, Frequency, LEVELS, N_LEVELS, Outlook, Period, Series, StageProbabilities,
     UnitsForecast,
 };
-use wire::{ForecastQuery, HistoryQuery, PlanQuery, Run, ServedForecast, Start, v1};
+use wire::{HistoryQuery, PlanQuery, Run, ServedForecast, Start, v1};
 
 /// A well formed request, then one field broken: the error names it.
 fn check_history(broken: impl FnOnce(&mut v1::History), field: &str) {
