@@ -8,7 +8,7 @@ use crate::coalition::all_coalitions;
 /// Splits each output over `n_players` from the outputs of all coalitions.
 ///
 /// `outputs` has shape `[2^n_players, n_outputs]`, in the order of
-/// [`all_coalitions`](crate::coalition::all_coalitions). One attribution an output.
+/// [`all_coalitions`]. One attribution an output.
 ///
 /// # Panics
 ///
