@@ -13,17 +13,18 @@ pub enum Kind {
     Dense,
 }
 
-/// How large a Transformer is. The parameter counts are those with 104 periods of 12 channels, 40
-/// statics and 13 steps ahead.
+/// How large a Transformer is. The parameter counts are those of weekly windows: 104 periods of 24
+/// channels, some 100 statics and 13 steps ahead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Size {
-    /// About 30,000 parameters: tests, and sets of a few dozen series.
+    /// About 22,000 parameters: tests, and sets of a few dozen series.
     Tiny,
-    /// About 80,000: the default; a few thousand correlated series do not carry more.
+    /// About 62,000, one layer: the default. On Online Retail II (3,527 products, 49,000 rows)
+    /// validation losses are those of twice the width and depth, at a third of the time.
     #[default]
     Small,
-    /// About 240,000: tens of thousands of series.
+    /// About 250,000: tens of thousands of series.
     Base,
     /// About 850,000: pretraining on hundreds of thousands of lives.
     Large,
@@ -71,10 +72,10 @@ impl Architecture {
     /// The shapes of a named size.
     pub fn new(size: Size, dimensions: Dimensions) -> Self {
         let (d_model, n_layers, n_heads, d_wide) = match size {
-            Size::Tiny => (24, 1, 2, 32),
-            Size::Small => (48, 2, 4, 64),
-            Size::Base => (80, 3, 4, 96),
-            Size::Large => (128, 4, 8, 128),
+            Size::Tiny => (16, 1, 2, 48),
+            Size::Small => (32, 1, 2, 96),
+            Size::Base => (80, 3, 4, 128),
+            Size::Large => (128, 4, 8, 192),
         };
         let d_hidden = 2 * d_model;
         Self { dimensions, patch: 4, d_model, n_layers, n_heads, d_hidden, d_wide }

@@ -90,26 +90,27 @@ impl Dependence {
     }
 
     /// Sample paths through these quantiles (shape `[horizon, N_LEVELS]`, ascending and not
-    /// negative in each row). Shape `[horizon, N_PATHS]`.
-    pub fn paths(&self, quantiles: &[f32]) -> Vec<f32> {
+    /// negative in each row), in whole numbers if `is_whole`. Shape `[horizon, N_PATHS]`.
+    pub fn paths(&self, quantiles: &[f32], is_whole: bool) -> Vec<f32> {
         let steps = quantiles.chunks_exact(N_LEVELS).zip(self.positions.chunks_exact(N_PATHS));
         let mut paths = Vec::with_capacity(self.horizon * N_PATHS);
         for (quantiles, positions) in steps {
             paths.extend(positions.iter().map(|position| {
                 let (low, high) =
                     (quantiles[position.level as usize], quantiles[position.level as usize + 1]);
-                (low + position.fraction * (high - low)).max(0.0)
+                let units = (low + position.fraction * (high - low)).max(0.0);
+                if is_whole { units.round() } else { units }
             }));
         }
         paths
     }
 
     /// Quantiles at [`LEVELS`] of the units of all steps up to each, shape as `quantiles`.
-    pub fn cumulative_quantiles(&self, quantiles: &[f32]) -> Vec<f32> {
+    pub fn cumulative_quantiles(&self, quantiles: &[f32], is_whole: bool) -> Vec<f32> {
         let mut totals = vec![0.0_f32; N_PATHS];
         let mut sorted = vec![0_u32; N_PATHS];
         let mut cumulative = Vec::with_capacity(quantiles.len());
-        for step in self.paths(quantiles).chunks_exact(N_PATHS) {
+        for step in self.paths(quantiles, is_whole).chunks_exact(N_PATHS) {
             for (total, units) in totals.iter_mut().zip(step) {
                 *total += units;
             }
@@ -123,7 +124,8 @@ impl Dependence {
                 let below = place.floor();
                 let at = |index: usize| f32::from_bits(sorted[index]);
                 let (low, high) = (at(below as usize), at(below as usize + 1));
-                (low + (place - below) as f32 * (high - low)).max(low)
+                let units = (low + (place - below) as f32 * (high - low)).max(low);
+                if is_whole { units.round() } else { units }
             }));
         }
         cumulative
@@ -227,7 +229,7 @@ mod tests {
 
     #[test]
     fn one_step_gives_its_own_quantiles_back() {
-        let cumulative = Dependence::independent(1).cumulative_quantiles(&straight(1));
+        let cumulative = Dependence::independent(1).cumulative_quantiles(&straight(1), false);
         for (found, expected) in cumulative.iter().zip(straight(1)).take(N_LEVELS - 1) {
             assert!((found - expected).abs() < 0.11, "{found} for {expected}");
         }
@@ -235,8 +237,8 @@ mod tests {
 
     #[test]
     fn steps_that_move_together_add_up_and_others_average_out() {
-        let together = Dependence::new(3, vec![1.0; 9]).cumulative_quantiles(&straight(3));
-        let apart = Dependence::independent(3).cumulative_quantiles(&straight(3));
+        let together = Dependence::new(3, vec![1.0; 9]).cumulative_quantiles(&straight(3), false);
+        let apart = Dependence::independent(3).cumulative_quantiles(&straight(3), false);
         let (row, level) = (2 * N_LEVELS, 10);
         assert!((together[row + level] - 270.0).abs() < 3.0);
         assert!(apart[row + level] < 225.0 && apart[row + level] > 195.0);

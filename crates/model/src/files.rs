@@ -84,6 +84,8 @@ pub struct Description {
     pub horizon_inputs: Vec<String>,
     /// Quantile levels.
     pub levels: Vec<f64>,
+    /// Units are whole numbers in all training rows; quantiles and paths are then too.
+    pub is_whole: bool,
     /// What was fitted on validation rows.
     pub calibration: Calibration,
     /// Correlations of normal scores over steps, row-major, shape `[horizon, horizon]`; empty of
@@ -133,6 +135,7 @@ impl Description {
             static_inputs: names(panel::STATIC_INPUTS),
             horizon_inputs: names(panel::HORIZON_INPUTS),
             levels: LEVELS.to_vec(),
+            is_whole: false,
             calibration: Calibration::default(),
             correlations: Vec::new(),
             dense: None,

@@ -69,8 +69,16 @@ impl Model {
     /// The answer for one window from the raw outputs for it.
     fn answer(&self, window: &Window, row: Row<'_>) -> Forecast {
         let (training, calibration) = (&self.description.training, &self.description.calibration);
-        let quantiles = self.quantiles(window, row.units);
-        let cumulative_quantiles = self.dependence.cumulative_quantiles(&quantiles);
+        let is_whole = self.description.is_whole;
+        let mut quantiles = self.quantiles(window, row.units);
+        let cumulative_quantiles = self.dependence.cumulative_quantiles(&quantiles, is_whole);
+        if is_whole {
+            // A quantile of counts is a count. Left between two, it is wrong by its own definition:
+            // a series that sells nothing in 6 of 10 weeks has the quantile 0 at .5, not .1.
+            for units in &mut quantiles {
+                *units = units.round();
+            }
+        }
         let steps = row.units.chunks_exact(N_UNIT_OUTPUTS);
         let means = steps.map(|step| mean(step) * window.scale).collect();
         let stages = |index: Option<usize>| {
@@ -106,7 +114,7 @@ impl Model {
         }
     }
 
-    /// Quantiles of units by step, wider at cold start. Shape `[horizon, N_LEVELS]`.
+    /// Quantiles of units by step, wider at cold start, not yet whole. Shape `[horizon, N_LEVELS]`.
     fn quantiles(&self, window: &Window, units: &[f32]) -> Vec<f32> {
         let width =
             if window.cold_start { self.description.calibration.cold_start_width } else { 1.0 };
@@ -159,7 +167,13 @@ pub fn forecast(model: &Model, windows: &[Window]) -> Vec<Forecast> {
 /// Sample paths of units, shape `[horizon, N_PATHS]`; empty from a model of means only. Their
 /// quantiles are those of [`forecast`].
 pub fn paths(model: &Model, window: &Window) -> Vec<f32> {
-    let answer = forecast(model, std::slice::from_ref(window)).pop();
-    let quantiles = answer.and_then(|answer| answer.units).map(|units| units.quantiles);
-    quantiles.map(|quantiles| model.dependence.paths(&quantiles)).unwrap_or_default()
+    let of_window = |window: &Window| {
+        let outputs = model.network.outputs(&[window]);
+        let mut rows = outputs.rows();
+        rows.next().map_or_else(Vec::new, |row| {
+            let quantiles = model.quantiles(window, row.units);
+            model.dependence.paths(&quantiles, model.description.is_whole)
+        })
+    };
+    model.workers.map(&[window], |_, window| of_window(window)).into_iter().flatten().collect()
 }

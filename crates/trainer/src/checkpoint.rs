@@ -43,7 +43,8 @@ struct Numbers {
     epoch: u64,
     position: u64,
     best_step: u64,
-    best_combined: f64,
+    /// `None` before the first validation.
+    best_combined: Option<f64>,
     n_stale: u64,
     window: Window,
     lines: Vec<Line>,
@@ -63,7 +64,7 @@ pub(crate) fn save(
         epoch: cursor.epoch,
         position: cursor.position as u64,
         best_step: best.step,
-        best_combined: best.combined,
+        best_combined: Some(best.combined).filter(|combined| combined.is_finite()),
         n_stale: *n_stale,
         window: *window,
         lines: lines.clone(),
@@ -137,7 +138,7 @@ pub(crate) fn load(directory: &Path, key: Digest, layout: &Layout) -> Result<Opt
     };
     let best = Best {
         step: numbers.best_step,
-        combined: numbers.best_combined,
+        combined: numbers.best_combined.unwrap_or(f64::INFINITY),
         weights: vector("best.safetensors")?,
     };
     let cursor = crate::training::Cursor {

@@ -150,6 +150,13 @@ fn run_on(
 fn describe(description: &mut Description, config: &Config, rows: &Rows, outcome: &Outcome) {
     let targets = || rows.rows.iter().filter_map(|row| row.train.as_ref());
     let count = |has: &dyn Fn(&crate::rows::Target) -> bool| targets().filter(|t| has(t)).count();
+    description.is_whole =
+        rows.rows.iter().filter_map(|row| row.train.as_ref().map(|target| (row, target))).all(
+            |(row, target)| {
+                let mut units = target.units.iter().filter(|units| !units.is_nan());
+                units.all(|units| is_whole(units * row.window.scale))
+            },
+        );
     description.training = Training {
         seed: config.seed,
         n_rows: targets().count(),
@@ -159,6 +166,11 @@ fn describe(description: &mut Description, config: &Config, rows: &Rows, outcome
         best_step: outcome.best_step,
         validation: outcome.validation,
     };
+}
+
+/// Whether a number that was divided by a scale and multiplied again was a whole one.
+fn is_whole(units: f32) -> bool {
+    (units - units.round()).abs() <= 1e-5 * units.abs().max(1.0)
 }
 
 fn write(path: &Path, text: &str) -> Result<(), Error> {

@@ -182,7 +182,8 @@ pub fn train(
         lines: lines.collect(),
         weights: state.best.weights,
         best_step: state.best.step,
-        validation: state.best.combined,
+        // A training that only diverged keeps its starting weights: the base rates.
+        validation: state.best.combined.min(f64::MAX),
         n_steps: state.optimiser.step,
     })
 }

@@ -141,7 +141,7 @@ fn a_tiny_set_is_learnt_by_heart() {
 fn an_interrupted_training_ends_in_the_same_bits() {
     let whole = trained(&config(), None, &Unwatched);
     let directory = tempfile::tempdir().expect("a directory");
-    for stop in [7, 10, 17] {
+    for stop in [5, 7, 10, 17] {
         let cancel = CancelAt(stop, AtomicU64::new(0));
         let stopped = train(&network(), &rows(48), &config(), Some(directory.path()), &cancel);
         assert!(matches!(stopped, Err(Stopped::Cancelled { step }) if step == stop));
@@ -218,6 +218,25 @@ fn answers_are_well_formed_and_do_not_depend_on_their_company() {
     }
     let paths = model::paths(&model, &windows[0]);
     assert_eq!(paths.len(), 3 * model::N_PATHS);
+}
+
+#[test]
+fn quantiles_and_paths_of_counts_are_counts() {
+    let (model, windows) = model();
+    let description = Description { is_whole: true, ..model.description().clone() };
+    let whole = Model::new(description, &network(), model.weights().to_vec(), fitted());
+    for (one, other) in
+        model::forecast(&whole, &windows).iter().zip(model::forecast(&model, &windows))
+    {
+        let (one, other) = (one.units.clone().expect("units"), other.units.expect("units"));
+        one.validate().expect("well formed");
+        for (count, units) in one.quantiles.iter().zip(other.quantiles) {
+            assert_eq!(*count, units.round());
+        }
+        assert!(one.cumulative_quantiles.iter().all(|units| units.fract() == 0.0));
+        assert_eq!(one.means, other.means);
+    }
+    assert!(model::paths(&whole, &windows[0]).iter().all(|units| units.fract() == 0.0));
 }
 
 #[test]
