@@ -1,6 +1,6 @@
 //! Pictures and the self-contained HTML report.
 //!
-//! [`run`] gathers a run's artifacts into a plain [`View`](view::View) and renders it as one page
+//! [`run`] gathers a run's artifacts into a plain view and renders it as one page
 //! that works offline: styles, charts and their library are inside.
 
 mod gather;
