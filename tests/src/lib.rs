@@ -1,5 +1,6 @@
 //! What the end-to-end tests and the demo share: where things are, and servers as processes.
 
+pub mod batch;
 pub mod killing;
 pub mod live;
 pub mod server;

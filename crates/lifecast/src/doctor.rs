@@ -82,12 +82,12 @@ pub(crate) async fn examine(flags: &DoctorFlags) -> Findings {
     ];
     if let Some(path) = &flags.pipeline {
         let read = Pipeline::read(path).map(drop).map_err(|error| format!("{error:#}"));
-        checks.push(Check::new(format!("pipeline {}", path.display()), read));
+        checks.push(Check::new("pipeline", read));
     }
     if let Some(path) = &flags.data {
         let read = ingest::Mapping::load(path, &std::env::vars().collect());
         let read = read.map(drop).map_err(|error| service::error_chain(&error));
-        checks.push(Check::new(format!("mapping {}", path.display()), read));
+        checks.push(Check::new("mapping", read));
     }
     for stage in ["ingest", "features", "train", "predict", "evaluate", "explain", "plan"] {
         if let Some(url) = flags.urls.of_stage(stage) {

@@ -78,7 +78,12 @@ impl Remote {
     pub(crate) fn refused(&self, status: &tonic::Status) -> Failure {
         let kind = service::kind_of(status);
         let error = if kind == ErrorKind::Unreachable {
-            anyhow::anyhow!("{}: {}", self.url, service::error_chain(status))
+            let mut cause = std::error::Error::source(status);
+            while let Some(deeper) = cause.and_then(std::error::Error::source) {
+                cause = Some(deeper);
+            }
+            let cause = cause.map_or(String::new(), |cause| format!(": {cause}"));
+            anyhow::anyhow!("{} does not answer: {}{cause}", self.url, status.message())
         } else {
             anyhow::anyhow!("{}", status.message())
         };

@@ -231,7 +231,8 @@ pub(crate) fn workplace(stage: &str, store: &Store, folder: &Path) -> Workplace 
             ("world_size".to_owned(), "1".to_owned()),
         ]),
         store: store.clone(),
-        folder: folder.to_owned(),
+        // Absolute, for paths below it stand in mappings, which have a folder of their own.
+        folder: std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned()),
     }
 }
 

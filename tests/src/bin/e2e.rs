@@ -12,7 +12,7 @@ use anyhow::{Context, ensure};
 use serde_json::Value;
 use tests::live::{self, Served};
 use tests::server::Server;
-use tests::{answer, binary, killing, workspace_root};
+use tests::{answer, batch, binary, killing, workspace_root};
 
 /// Names of the services, each of which runs as a process of its own.
 const SERVICES: [&str; 7] =
@@ -23,6 +23,10 @@ async fn main() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let alone = step("one process runs the pipeline", || run(&folder.path().join("alone"), &[]))?;
     let wanted = artifacts(&alone)?;
+
+    step("each stage is a command of its own", || {
+        batch::check(&folder.path().join("alone"), &wanted)
+    })?;
 
     let home = folder.path().join("apart");
     share_key(&folder.path().join("alone"), &home)?;
