@@ -211,7 +211,7 @@ async fn refusals(served: &Served) -> anyhow::Result<()> {
     expect(Code::FailedPrecondition, "features for a model", swapped)?;
     let early = ForecastQuery { origin: Some(Day(0)), ..served.query(series()) };
     expect(Code::FailedPrecondition, "an origin before all history", refused(early).await)?;
-    let twice = vec![series(), series()].concat();
+    let twice = [series(), series()].concat();
     expect(Code::InvalidArgument, "a repeated series", refused(served.query(twice)).await)?;
     let long = Series::of("x".repeat(5 << 20).as_str());
     let long = refused(served.query(vec![long])).await;

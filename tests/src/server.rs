@@ -37,8 +37,7 @@ impl Server {
         let mut command = Command::new(binary("lifecast")?);
         command.arg("serve").args(services).arg("--json").arg("--until-stdin-ends");
         command.arg("--store").arg(store).arg("--work").arg(work).args(arguments);
-        command.env("LIFECAST_LOG", std::env::var("LIFECAST_LOG").unwrap_or("warn".into()));
-        command.arg("--quiet").stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.args(["--quiet", "--log", "warn"]).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut process = command.spawn().context("lifecast serve cannot be started")?;
         let stdin = process.stdin.take();
         let stdout = process.stdout.take().context("lifecast serve has no stdout")?;

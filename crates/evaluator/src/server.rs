@@ -32,10 +32,9 @@ impl Evaluator for Server {
         &self,
         request: Request<v1::StartEvaluationRequest>,
     ) -> Result<Response<v1::StartEvaluationResponse>, Status> {
-        let (start, digest) = read_start(request.into_inner()).map_err(invalid_argument)?;
+        let start = read_start(request.into_inner()).map_err(invalid_argument)?;
         let run = self.stage.start(
             start,
-            digest,
             Inputs::NEEDED,
             Error::kind,
             |config, inputs, output, progress| {

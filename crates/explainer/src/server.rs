@@ -52,10 +52,9 @@ impl Explainer for Server {
         &self,
         request: Request<v1::StartExplanationRequest>,
     ) -> Result<Response<v1::StartExplanationResponse>, Status> {
-        let (start, digest) = read_start(request.into_inner()).map_err(invalid_argument)?;
+        let start = read_start(request.into_inner()).map_err(invalid_argument)?;
         let run = self.stage.start(
             start,
-            digest,
             Inputs::NEEDED,
             Error::kind,
             |config, inputs, output, progress| {

@@ -22,10 +22,9 @@ impl Features for Server {
         &self,
         request: Request<v1::StartFeaturesRequest>,
     ) -> Result<Response<v1::StartFeaturesResponse>, Status> {
-        let (start, digest) = read_start(request.into_inner()).map_err(invalid_argument)?;
+        let start = read_start(request.into_inner()).map_err(invalid_argument)?;
         let run = self.stage.start(
             start,
-            digest,
             Inputs::NEEDED,
             Error::kind,
             |config, inputs, output, progress| {

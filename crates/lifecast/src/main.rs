@@ -140,12 +140,8 @@ async fn act(flags: Flags) -> Result<(), Failure> {
         }
         Command::Doctor(flags) => {
             let findings = doctor::examine(&flags).await;
-            if json {
-                answer(&findings)?
-            } else {
-                print(&findings.text())?
-            }
-            findings.verdict()
+            let said = if json { answer(&findings) } else { print(&findings.text()) };
+            said.and_then(|()| findings.verdict())
         }
     }
 }

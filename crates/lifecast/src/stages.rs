@@ -116,7 +116,7 @@ impl Stages {
         bar.finish();
         let Produced { artifact, cached, key: _ } =
             produced.map_err(|error| Failure::of_production(&job.name, error))?;
-        self.note(job.name, artifact.digest, cached, started)
+        Ok(self.note(job.name, artifact.digest, cached, started))
     }
 
     /// Makes features.
@@ -196,7 +196,7 @@ impl Stages {
         let outcome = remote.make(request, &bar).await;
         bar.finish();
         let outcome = outcome.map_err(|failure| failure.of_stage(&name))?;
-        self.note(name, outcome.artifact, outcome.cached, started)
+        Ok(self.note(name, outcome.artifact, outcome.cached, started))
     }
 
     fn note(
@@ -205,12 +205,12 @@ impl Stages {
         artifact: Digest,
         cached: bool,
         started: std::time::Instant,
-    ) -> Result<Digest, Failure> {
+    ) -> Digest {
         let seconds = started.elapsed().as_secs_f64();
         let how = if cached { "found" } else { "made" };
         crate::say(&format!("{name:>18}  {how:<5} {}  {seconds:>7.1} s", artifact.short()));
         self.outcomes.push(StageOutcome { name, artifact, cached, seconds });
-        Ok(artifact)
+        artifact
     }
 
     /// Fetches an artifact and answers its folder.

@@ -22,7 +22,9 @@ impl History {
         text(series.location.as_ref().map_or("", |location| location.as_str()));
         text(brand.as_deref().unwrap_or_default());
         text(title.as_deref().unwrap_or_default());
-        category.iter().for_each(|level| text(level));
+        for level in category {
+            text(level);
+        }
         let no_period = Period(i32::MIN);
         for period in [Some(*start), *launch, *end] {
             hasher.update(period.unwrap_or(no_period).0.to_le_bytes());

@@ -34,10 +34,9 @@ impl Planner for Server {
         &self,
         request: Request<v1::StartPlanningRequest>,
     ) -> Result<Response<v1::StartPlanningResponse>, Status> {
-        let (start, digest) = read_start(request.into_inner()).map_err(invalid_argument)?;
+        let start = read_start(request.into_inner()).map_err(invalid_argument)?;
         let run = self.stage.start(
             start,
-            digest,
             Inputs::NEEDED,
             Error::kind,
             |config, inputs, output, progress| {

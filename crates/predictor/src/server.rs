@@ -50,10 +50,9 @@ impl Service for Server {
         &self,
         request: Request<v1::StartPredictionRequest>,
     ) -> Result<Response<v1::StartPredictionResponse>, Status> {
-        let (start, digest) = read_start(request.into_inner()).map_err(invalid_argument)?;
+        let start = read_start(request.into_inner()).map_err(invalid_argument)?;
         let run = self.stage.start(
             start,
-            digest,
             Inputs::NEEDED,
             Error::kind,
             |config, inputs, output, progress| {

@@ -1,7 +1,6 @@
 //! A batch stage behind gRPC: from a `Start...` request to a run that publishes an artifact.
 
 use std::error::Error;
-use std::fmt;
 use std::path::Path;
 use std::sync::mpsc;
 
@@ -50,15 +49,14 @@ impl Stage {
         &self.place
     }
 
-    /// Starts the run that a request asks for: `make` with the request's configuration on the
+    /// Starts the run that a request ([`wire::read_start`]) asks for: `make` with the request's configuration on the
     /// artifacts that it names, of which those `needed` must be there.
     ///
     /// Errors are those of [`Runs::start`], and `INVALID_ARGUMENT` for a configuration that cannot
     /// be read or an artifact that is not named. Must be called on the async runtime.
     pub fn start<C, S, E>(
         &self,
-        start: Start,
-        request: Digest,
+        (start, request): (Start, Digest),
         needed: &[&str],
         kind: fn(&E) -> ErrorKind,
         make: impl FnOnce(&C, &Folders, &Path, &dyn Progress) -> Result<S, E> + Send + 'static,
@@ -131,6 +129,6 @@ where
 }
 
 /// An error of a stage as a run reports it.
-pub fn failure(kind: ErrorKind, error: &(impl Error + fmt::Debug)) -> Failure {
+pub fn failure(kind: ErrorKind, error: &impl Error) -> Failure {
     Failure { kind, message: error_chain(error) }
 }
