@@ -7,6 +7,8 @@
 //! `predictor` published, not against a number of our own.
 
 pub mod coalition;
+mod config;
+mod error;
 pub mod exact;
 pub mod explained;
 mod method;
@@ -15,5 +17,7 @@ pub mod players;
 mod server;
 mod stage;
 
+pub use config::Config;
+pub use error::Error;
 pub use server::server;
-pub use stage::{Config, Error, Explanation, Inputs, Summary, explain, run};
+pub use stage::{Explanation, Inputs, Summary, explain, run};

@@ -1,7 +1,8 @@
 //! Which estimator splits a game, within a budget of model evaluations.
 
 use crate::coalition::EXACT_PLAYERS_MAX;
-use crate::stage::{Config, Error};
+use crate::config::Config;
+use crate::error::Error;
 
 /// How coalitions are chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

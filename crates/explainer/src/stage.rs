@@ -1,12 +1,10 @@
 //! The batch stage: explains the latest forecasts of a sample of series.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use artifacts::Folders;
-use lifecycle::{
-    Attribution, Digest, ErrorKind, Forecast, Frequency, Invalid, Period, Progress, Series,
-};
+use lifecycle::{Attribution, Digest, Forecast, Period, Progress, Series};
 use panel::History;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -14,46 +12,12 @@ use serde::{Deserialize, Serialize};
 use tables::{AttributionRow, FeaturesDir};
 
 use crate::coalition::{Coalition, all_coalitions};
+use crate::config::Config;
+use crate::error::Error;
 use crate::explained::{Explained, InProcess, outputs_of};
 use crate::method::Method;
 use crate::players::{Cut, Player, altered, players_of};
 use crate::{exact, permutation};
-
-/// What is explained, against which background.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Config {
-    /// Series explained: those with the most units in the last 13 weeks.
-    pub n_series: usize,
-    /// Background series that stand in for absent players; outputs are averaged over them.
-    pub n_background: usize,
-    /// Pairs of permutations where not every coalition can be enumerated.
-    pub n_pairs: usize,
-    /// Model evaluations to spend at most on one series; none: as many as the rest asks for.
-    pub evaluations_max: Option<usize>,
-    /// Seed of the choice of backgrounds and permutations.
-    pub seed: u64,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self { n_series: 12, n_background: 2, n_pairs: 64, evaluations_max: None, seed: 1 }
-    }
-}
-
-impl Config {
-    /// Checks ranges; names the key that is out of range.
-    pub fn validate(&self) -> Result<(), Invalid> {
-        let within = |key: &str, value: usize, least: usize, most: usize| {
-            let is_within = (least..=most).contains(&value);
-            let reason = format!("{value} must be between {least} and {most}");
-            if is_within { Ok(()) } else { Err(Invalid::new(key, reason)) }
-        };
-        within("n_series", self.n_series, 1, 10_000)?;
-        within("n_background", self.n_background, 1, 32)?;
-        within("n_pairs", self.n_pairs, 2, 10_000)
-    }
-}
 
 /// The artifacts that explanations are made from.
 #[derive(Debug, Clone, Copy)]
@@ -118,66 +82,6 @@ pub struct Summary {
     pub attribution_gap_max: f64,
     /// The explanations, sorted by series.
     pub explanations: Vec<Explanation>,
-}
-
-/// Why nothing was explained.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// A setting is out of range.
-    #[error("[explain] is not valid")]
-    Config(#[from] Invalid),
-    /// Features or forecasts cannot be read.
-    #[error("a table failed")]
-    Table(#[from] tables::Error),
-    /// The model cannot be loaded or does not answer.
-    #[error("the model failed")]
-    Model(#[from] model::Error),
-    /// A file failed.
-    #[error("{path}: cannot be read or written")]
-    File {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// The model was trained on periods of another length.
-    #[error("the model was trained by {model:?}, the panel is by {panel:?}")]
-    OtherFrequency {
-        /// The model's.
-        model: Frequency,
-        /// The panel's.
-        panel: Frequency,
-    },
-    /// So few evaluations give no answer.
-    #[error("evaluations_max is {given}: {n_players} players need at least {least}")]
-    Budget {
-        /// What may be spent.
-        given: usize,
-        /// Groups of inputs to credit.
-        n_players: usize,
-        /// What would do.
-        least: usize,
-    },
-    /// No series can be explained.
-    #[error("no series has both a forecast and a background series to compare with")]
-    NothingToExplain,
-    /// Somebody asked to stop.
-    #[error("cancelled")]
-    Cancelled,
-}
-
-impl Error {
-    /// Who has to act.
-    pub fn kind(&self) -> ErrorKind {
-        match self {
-            Self::Config(_) | Self::Budget { .. } => ErrorKind::Usage,
-            Self::Table(_) | Self::NothingToExplain | Self::OtherFrequency { .. } => {
-                ErrorKind::Data
-            }
-            Self::Model(error) => error.kind(),
-            Self::File { .. } | Self::Cancelled => ErrorKind::Internal,
-        }
-    }
 }
 
 /// Explains the latest forecasts of the best-selling series.

@@ -1,1 +1,0 @@
-//! All-reduce, broadcast and barrier among training ranks.

@@ -1,0 +1,40 @@
+//! What a run explains, against which background, at what effort.
+
+use lifecycle::Invalid;
+use serde::{Deserialize, Serialize};
+
+/// What is explained, against which background.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Series explained: those with the most units in the last 13 weeks.
+    pub n_series: usize,
+    /// Background series that stand in for absent players; outputs are averaged over them.
+    pub n_background: usize,
+    /// Pairs of permutations where not every coalition can be enumerated.
+    pub n_pairs: usize,
+    /// Model evaluations to spend at most on one series; none: as many as the rest asks for.
+    pub evaluations_max: Option<usize>,
+    /// Seed of the choice of backgrounds and permutations.
+    pub seed: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { n_series: 12, n_background: 2, n_pairs: 64, evaluations_max: None, seed: 1 }
+    }
+}
+
+impl Config {
+    /// Checks ranges; names the key that is out of range.
+    pub fn validate(&self) -> Result<(), Invalid> {
+        let within = |key: &str, value: usize, least: usize, most: usize| {
+            let is_within = (least..=most).contains(&value);
+            let reason = format!("{value} must be between {least} and {most}");
+            if is_within { Ok(()) } else { Err(Invalid::new(key, reason)) }
+        };
+        within("n_series", self.n_series, 1, 10_000)?;
+        within("n_background", self.n_background, 1, 32)?;
+        within("n_pairs", self.n_pairs, 2, 10_000)
+    }
+}

@@ -1,0 +1,65 @@
+//! What can go wrong, by who has to act.
+
+use std::path::PathBuf;
+
+use lifecycle::{ErrorKind, Frequency, Invalid};
+
+/// Why nothing was explained.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A setting is out of range.
+    #[error("[explain] is not valid")]
+    Config(#[from] Invalid),
+    /// Features or forecasts cannot be read.
+    #[error("a table failed")]
+    Table(#[from] tables::Error),
+    /// The model cannot be loaded or does not answer.
+    #[error("the model failed")]
+    Model(#[from] model::Error),
+    /// A file failed.
+    #[error("{path}: cannot be read or written")]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The model was trained on periods of another length.
+    #[error("the model was trained by {model:?}, the panel is by {panel:?}")]
+    OtherFrequency {
+        /// The model's.
+        model: Frequency,
+        /// The panel's.
+        panel: Frequency,
+    },
+    /// So few evaluations give no answer.
+    #[error("evaluations_max is {given}: {n_players} players need at least {least}")]
+    Budget {
+        /// What may be spent.
+        given: usize,
+        /// Groups of inputs to credit.
+        n_players: usize,
+        /// What would do.
+        least: usize,
+    },
+    /// No series can be explained.
+    #[error("no series has both a forecast and a background series to compare with")]
+    NothingToExplain,
+    /// Somebody asked to stop.
+    #[error("cancelled")]
+    Cancelled,
+}
+
+impl Error {
+    /// Who has to act.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Config(_) | Self::Budget { .. } => ErrorKind::Usage,
+            Self::Table(_) | Self::NothingToExplain | Self::OtherFrequency { .. } => {
+                ErrorKind::Data
+            }
+            Self::Model(error) => error.kind(),
+            Self::File { .. } | Self::Cancelled => ErrorKind::Internal,
+        }
+    }
+}
