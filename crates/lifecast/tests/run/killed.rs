@@ -52,10 +52,9 @@ fn a_run_killed_within_any_stage_goes_on_to_the_same_bytes() {
     let undisturbed = Shop::new().run().digests();
     let shop = Shop::new();
     let mut n_killed = 0;
-    for n_before in 0..undisturbed.len() {
+    for (n_before, (stage, _)) in undisturbed.iter().enumerate() {
         n_killed += usize::from(kill_within_stage(&shop, n_before));
-        let is_training = undisturbed[n_before].0 == "train/lifecast";
-        if is_training {
+        if stage == "train/lifecast" {
             // Once more, with a checkpoint to go on from.
             let has_checkpoint =
                 || exists_below(&shop.path("work/checkpoints"), &|name| name == "manifest.json");

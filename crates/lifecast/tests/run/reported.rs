@@ -34,7 +34,13 @@ fn the_report_shows_what_the_stages_made() {
     assert_eq!(length(&charts["coverage"]), 13);
     assert!(length(&charts["reliability"]) > 0 && length(&charts["scatter"]) > 0);
 
-    for text in ["of 24 products", "not identifiable", "seasonal naive", "rows read", "plotly.js"] {
+    for text in [
+        "of 24 products have charts",
+        "not identifiable",
+        "seasonal naive",
+        "rows read",
+        "plotly.js",
+    ] {
         assert!(page.contains(text), "{text} is not on the page");
     }
     let in_report =
