@@ -1,8 +1,15 @@
-//! What the end-to-end tests and the demo share: where things are.
+//! What the end-to-end tests and the demo share: where things are, and servers as processes.
+
+pub mod batch;
+pub mod killing;
+pub mod live;
+pub mod server;
 
 use std::path::{Path, PathBuf};
+use std::process::Output;
 
-use anyhow::ensure;
+use anyhow::{Context, bail, ensure};
+use serde_json::Value;
 
 /// The folder of the workspace.
 pub fn workspace_root() -> &'static Path {
@@ -16,4 +23,14 @@ pub fn binary(name: &str) -> anyhow::Result<PathBuf> {
     let found = folders.map(|folder| folder.join(name)).find(|path| path.is_file());
     ensure!(found.is_some(), "{name} is not built: run `cargo build --workspace` first");
     Ok(found.unwrap_or_default())
+}
+
+/// The JSON object that a command of ours with `--json` printed last.
+pub fn answer(output: &Output) -> anyhow::Result<Value> {
+    let said = String::from_utf8_lossy(&output.stdout);
+    if !output.status.success() {
+        bail!("{}\n{}{said}", output.status, String::from_utf8_lossy(&output.stderr));
+    }
+    let last = said.lines().rfind(|line| !line.is_empty()).context("nothing was printed")?;
+    serde_json::from_str(last).context("the last line is no JSON")
 }

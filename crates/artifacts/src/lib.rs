@@ -33,9 +33,11 @@ mod manifest;
 mod produce;
 mod scratch;
 mod store;
+mod workplace;
 
 pub use error::Error;
 pub use key::Key;
 pub use manifest::{FILES_MAX, File, Manifest};
 pub use produce::{ProduceError, Produced};
 pub use store::{Artifact, Store};
+pub use workplace::{Folders, Order, Workplace};

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use lifecycle::Digest;
 
+use crate::files::blocking;
+use crate::scratch::Scratch;
 use crate::{Artifact, Error, Key, Store};
 
 /// An artifact and whether it was there already.
@@ -12,6 +14,8 @@ use crate::{Artifact, Error, Key, Store};
 pub struct Produced {
     /// The artifact of the key.
     pub artifact: Artifact,
+    /// The key's digest.
+    pub key: Digest,
     /// Nothing had to be made.
     pub cached: bool,
 }
@@ -31,8 +35,8 @@ impl Store {
     /// Answers the artifact of `key`, made by `make` if the store has none.
     ///
     /// `make` sees the fetched `inputs` by name and an empty folder to fill; it runs on a thread of
-    /// its own. What it wrote counts only once it is published, so a process killed on the way
-    /// leaves nothing behind but a folder under `work` that the next run of the key clears.
+    /// its own. What it wrote counts only once it is published; a process killed on the way leaves
+    /// nothing but a folder under `work`, which the next to work there clears.
     ///
     /// # Errors
     ///
@@ -44,16 +48,19 @@ impl Store {
         work: &Path,
         make: impl FnOnce(&BTreeMap<String, PathBuf>, &Path) -> Result<(), E> + Send + 'static,
     ) -> Result<Produced, ProduceError<E>> {
+        let digest = key.digest();
         if let Some(artifact) = self.lookup(key).await? {
-            return Ok(Produced { artifact, cached: true });
+            return Ok(Produced { artifact, key: digest, cached: true });
         }
         let mut fetched = BTreeMap::new();
         for (name, digest) in inputs {
             let folder = self.fetch(digest, &work.join("fetched")).await?;
             fetched.insert(name.clone(), folder);
         }
-        let output = work.join("making").join(format!("{}-{}", key.digest(), std::process::id()));
-        empty_folder(&output)?;
+        let making = work.join("making");
+        let scratch = blocking(move || Scratch::open(&making)).await?;
+        let output = scratch.path();
+        std::fs::create_dir(&output).map_err(Error::io("create", &output))?;
         let folder = output.clone();
         let made = tokio::task::spawn_blocking(move || make(&fetched, &folder)).await;
         match made {
@@ -62,20 +69,8 @@ impl Store {
             Err(stopped) => std::panic::resume_unwind(stopped.into_panic()),
         }
         let artifact = self.publish(key, &output).await?;
-        // What is published is safe; a leftover folder costs disk only.
-        let _ = std::fs::remove_dir_all(&output);
-        Ok(Produced { artifact, cached: false })
+        Ok(Produced { artifact, key: digest, cached: false })
     }
-}
-
-fn empty_folder(path: &Path) -> Result<(), Error> {
-    match std::fs::remove_dir_all(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            return Err(Error::io("remove", path)(error));
-        }
-        _ => {}
-    }
-    std::fs::create_dir_all(path).map_err(Error::io("create", path))
 }
 
 #[cfg(test)]

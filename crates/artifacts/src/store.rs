@@ -147,8 +147,9 @@ impl Store {
         if !wanted.is_empty() {
             let partial = into.join(".partial");
             let scratch = blocking(move || Scratch::open(&partial)).await?;
-            stream::iter(&wanted)
-                .map(|file| self.fetch_file(&artifact.digest, file, &scratch, &directory))
+            let (digest, scratch, directory) = (&artifact.digest, &scratch, &directory);
+            stream::iter(wanted)
+                .map(|file| async move { self.fetch_file(digest, &file, scratch, directory).await })
                 .buffered(N_AT_ONCE)
                 .try_collect::<()>()
                 .await?;

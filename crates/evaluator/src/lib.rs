@@ -29,6 +29,7 @@ mod results;
 mod rows;
 pub mod rules;
 mod scoring;
+mod server;
 pub mod spread;
 mod stages;
 mod table;
@@ -36,6 +37,7 @@ mod table;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use artifacts::Folders;
 use lifecycle::{Digest, Invalid, ProductId, Progress};
 use panel::{Channel, Cutter, History, PanelMeta, category_units};
 use rayon::prelude::*;
@@ -49,6 +51,7 @@ pub use error::Error;
 pub use headline::{Headline, MetricHeadline, PeerHeadline};
 pub use results::{CellCounts, LabelCheck, Results, SubsetScore};
 pub use scoring::{Counts, Difference, Verdict};
+pub use server::server;
 pub use table::render_table;
 
 use base_rate::BaseRate;
@@ -116,6 +119,31 @@ pub struct Inputs<'a> {
     pub forecasts: Vec<(&'a str, &'a Path)>,
     /// The simulator's artifact, where its truth is known.
     pub truth: Option<&'a Path>,
+}
+
+impl<'a> Inputs<'a> {
+    /// Names of the artifacts that a run needs.
+    pub const NEEDED: &'static [&'static str] = &["features"];
+
+    /// Before the name of a model, the name of its forecasts.
+    pub const FORECASTS: &'static str = "forecasts/";
+
+    /// The inputs among folders that hold all of [`Inputs::NEEDED`]: `truth` where it is known, and
+    /// `forecasts/NAME` for each model, ours first.
+    pub fn named(folders: &'a Folders) -> Self {
+        let mut forecasts: Vec<(&str, &Path)> = folders
+            .iter()
+            .filter_map(|(name, folder)| {
+                Some((name.strip_prefix(Self::FORECASTS)?, folder.as_path()))
+            })
+            .collect();
+        forecasts.sort_by_key(|(name, _)| *name != OURS);
+        Self {
+            features: &folders["features"],
+            forecasts,
+            truth: folders.get("truth").map(std::path::PathBuf::as_path),
+        }
+    }
 }
 
 /// What an evaluation did.

@@ -9,8 +9,11 @@
 pub mod coalition;
 pub mod exact;
 pub mod explained;
+mod method;
 pub mod permutation;
 pub mod players;
+mod server;
 mod stage;
 
+pub use server::server;
 pub use stage::{Config, Error, Explanation, Inputs, Summary, explain, run};

@@ -3,15 +3,19 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use lifecycle::{Attribution, Digest, ErrorKind, Forecast, Invalid, Period, Progress, Series};
+use artifacts::Folders;
+use lifecycle::{
+    Attribution, Digest, ErrorKind, Forecast, Frequency, Invalid, Period, Progress, Series,
+};
 use panel::History;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use tables::{AttributionRow, FeaturesDir};
 
-use crate::coalition::{Coalition, EXACT_PLAYERS_MAX, all_coalitions};
+use crate::coalition::{Coalition, all_coalitions};
 use crate::explained::{Explained, InProcess, outputs_of};
+use crate::method::Method;
 use crate::players::{Cut, Player, altered, players_of};
 use crate::{exact, permutation};
 
@@ -23,15 +27,17 @@ pub struct Config {
     pub n_series: usize,
     /// Background series that stand in for absent players; outputs are averaged over them.
     pub n_background: usize,
-    /// Pairs of permutations where there are more than 10 players.
+    /// Pairs of permutations where not every coalition can be enumerated.
     pub n_pairs: usize,
+    /// Model evaluations to spend at most on one series; none: as many as the rest asks for.
+    pub evaluations_max: Option<usize>,
     /// Seed of the choice of backgrounds and permutations.
     pub seed: u64,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { n_series: 12, n_background: 2, n_pairs: 64, seed: 1 }
+        Self { n_series: 12, n_background: 2, n_pairs: 64, evaluations_max: None, seed: 1 }
     }
 }
 
@@ -60,6 +66,18 @@ pub struct Inputs<'a> {
     pub forecasts: &'a Path,
 }
 
+impl<'a> Inputs<'a> {
+    /// Names of the artifacts that a run needs.
+    pub const NEEDED: &'static [&'static str] = &["features", "model", "forecasts"];
+
+    /// The inputs among folders that hold all of [`Inputs::NEEDED`].
+    pub fn named(folders: &'a Folders) -> Self {
+        let [features, model, forecasts] =
+            ["features", "model", "forecasts"].map(|name| folders[name].as_path());
+        Self { features, model, forecasts }
+    }
+}
+
 /// One forecast explained.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Explanation {
@@ -79,6 +97,8 @@ pub struct Explanation {
     pub background: Vec<String>,
     /// Digest of the weights file.
     pub weights: Digest,
+    /// Model evaluations spent.
+    pub n_evaluations: usize,
 }
 
 impl Explanation {
@@ -120,6 +140,24 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
+    /// The model was trained on periods of another length.
+    #[error("the model was trained by {model:?}, the panel is by {panel:?}")]
+    OtherFrequency {
+        /// The model's.
+        model: Frequency,
+        /// The panel's.
+        panel: Frequency,
+    },
+    /// So few evaluations give no answer.
+    #[error("evaluations_max is {given}: {n_players} players need at least {least}")]
+    Budget {
+        /// What may be spent.
+        given: usize,
+        /// Groups of inputs to credit.
+        n_players: usize,
+        /// What would do.
+        least: usize,
+    },
     /// No series can be explained.
     #[error("no series has both a forecast and a background series to compare with")]
     NothingToExplain,
@@ -132,8 +170,10 @@ impl Error {
     /// Who has to act.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Config(_) => ErrorKind::Usage,
-            Self::Table(_) | Self::NothingToExplain => ErrorKind::Data,
+            Self::Config(_) | Self::Budget { .. } => ErrorKind::Usage,
+            Self::Table(_) | Self::NothingToExplain | Self::OtherFrequency { .. } => {
+                ErrorKind::Data
+            }
             Self::Model(error) => error.kind(),
             Self::File { .. } | Self::Cancelled => ErrorKind::Internal,
         }
@@ -202,12 +242,16 @@ pub fn explain(
 ) -> Result<Explanation, Error> {
     let game = Game { explained, history, backgrounds, players: players_of(history), cut };
     let n_players = game.players.len();
-    let attributions = if n_players <= EXACT_PLAYERS_MAX {
-        exact::shapley_values(n_players, &game.outputs(&all_coalitions(n_players))?)
-    } else {
-        let mut rng = ChaCha8Rng::seed_from_u64(config.seed);
-        let outputs = |coalitions: &[Coalition]| game.outputs(coalitions);
-        permutation::shapley_values(n_players, config.n_pairs, &mut rng, outputs)?
+    let method = Method::within(config, n_players, backgrounds.len())?;
+    let attributions = match method {
+        Method::Exact => {
+            exact::shapley_values(n_players, &game.outputs(&all_coalitions(n_players))?)
+        }
+        Method::Permutation { n_pairs } => {
+            let mut rng = ChaCha8Rng::seed_from_u64(config.seed);
+            let outputs = |coalitions: &[Coalition]| game.outputs(coalitions);
+            permutation::shapley_values(n_players, n_pairs, &mut rng, outputs)?
+        }
     };
     let served = explained.outputs(std::slice::from_ref(history), cut.origin)?;
     Ok(Explanation {
@@ -219,6 +263,7 @@ pub fn explain(
         served: served.into_iter().next().unwrap_or_default(),
         background: backgrounds.iter().map(|history| history.series.to_string()).collect(),
         weights: Digest::of([]),
+        n_evaluations: method.n_coalitions(n_players) * backgrounds.len() + 1,
     })
 }
 
@@ -280,7 +325,7 @@ fn best_selling<'a>(
 }
 
 /// Series that cover as many of the product's periods as any, chosen by seed and product.
-fn backgrounds<'a>(
+pub(crate) fn backgrounds<'a>(
     config: &Config,
     histories: &'a [History],
     explained: &History,

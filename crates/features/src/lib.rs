@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use artifacts::Folders;
 use lifecycle::{Invalid, ProductId, Progress, Split, unseen_products};
 use panel::{Coverage, Fitted, History, Panel, Settings, Statics};
 use rayon::prelude::*;
@@ -18,6 +19,7 @@ pub use crate::config::Config;
 pub use crate::error::Error;
 use crate::labels::{Purpose, labels};
 use crate::partitions::Partitions;
+pub use crate::server::server;
 
 mod config;
 mod coverage;
@@ -26,12 +28,23 @@ mod known;
 mod labels;
 mod output;
 mod partitions;
+mod server;
 
 /// What `features` reads.
 #[derive(Debug, Clone, Copy)]
 pub struct Inputs<'a> {
     /// Directory of the data set that `ingest` made.
     pub dataset: &'a Path,
+}
+
+impl<'a> Inputs<'a> {
+    /// Names of the artifacts that a run needs.
+    pub const NEEDED: &'static [&'static str] = &["dataset"];
+
+    /// The inputs among folders that hold all of [`Inputs::NEEDED`].
+    pub fn named(folders: &'a Folders) -> Self {
+        Self { dataset: &folders["dataset"] }
+    }
 }
 
 /// What came out.

@@ -23,13 +23,15 @@ mod quality;
 mod refusals;
 mod rows;
 mod scan;
+mod server;
 mod spill;
 mod variables;
 
 use std::fs;
 use std::path::Path;
 
-use lifecycle::{Day, Invalid, Progress};
+use artifacts::Order;
+use lifecycle::{Day, Digest, Invalid, Progress};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use tables::{Dataset, Product};
@@ -38,6 +40,7 @@ pub use error::Error;
 pub use files::InputFile;
 pub use identity::KEY_BYTES_MIN;
 pub use mapping::Mapping;
+pub use server::{RAW, server};
 pub use variables::Variables;
 
 use intake::Intake;
@@ -115,10 +118,11 @@ pub struct Summary {
     pub n_partitions: usize,
 }
 
-/// The mapping and all files it names, with lengths and digests: what the result depends on,
-/// besides the key and the configuration.
-pub fn input_files(mapping: &Path, variables: &Variables) -> Result<Vec<InputFile>, Error> {
-    Mapping::load(mapping, variables)?.input_files()
+/// What a data set depends on: the configuration, the mapping and all files it names, and the key.
+pub fn order(config: Config, mapping: &Mapping, key: &[u8]) -> Result<Order<Config>, Error> {
+    let files = mapping.input_files()?.into_iter().map(|file| (file.name, file.digest));
+    let key = ("customer key".to_owned(), Digest::of(key));
+    Ok(Order { files: files.chain([key]).collect(), ..Order::new(config) })
 }
 
 /// Reads the files of the mapping and fills `output`, an existing empty folder.
@@ -130,10 +134,21 @@ pub fn run(
     output: &Path,
     progress: &dyn Progress,
 ) -> Result<Summary, Error> {
-    config.validate()?;
     let mapping = Mapping::load(inputs.mapping, inputs.variables)?;
+    run_mapping(config, &mapping, inputs.key, output, progress)
+}
+
+/// [`run`] for a mapping that was read already.
+pub fn run_mapping(
+    config: &Config,
+    mapping: &Mapping,
+    key: &[u8],
+    output: &Path,
+    progress: &dyn Progress,
+) -> Result<Summary, Error> {
+    config.validate()?;
     let spill = Spill::create(output.join("spill"))?;
-    let mut intake = Intake::read(&mapping, (config, inputs.key), &spill, progress)?;
+    let mut intake = Intake::read(mapping, (config, key), &spill, progress)?;
     let n_partitions = spill.n_partitions(config.memory_limit_bytes);
     create_folders(&spill, output)?;
     let task = Task {
@@ -143,7 +158,7 @@ pub fn run(
         output,
         frequency: mapping.frequency,
         within_days: mapping.cancellations.within_days,
-        match_by: Task::match_by(&mapping),
+        match_by: Task::match_by(mapping),
         quarantine_rows_max: config.quarantine_rows_max,
     };
     let refusals = std::mem::replace(&mut intake.refusals, refusals::Refusals::new(0));
@@ -152,7 +167,7 @@ pub fn run(
     let products = second_pass(&task, progress, &mut totals)?;
     drop(spill);
     let rows = Rows::of(&intake.files, totals.refusals.n_rows() - refused_before);
-    let dataset = dataset_of(&mapping, &intake, (&totals, rows), n_partitions)?;
+    let dataset = dataset_of(mapping, &intake, (&totals, rows), n_partitions)?;
     write_json(&output.join("dataset.json"), &dataset)?;
     write_products(output, products)?;
     tables::write(&output.join("quarantine.parquet"), &totals.refusals.quarantine())?;

@@ -9,7 +9,7 @@ pub(crate) mod raw;
 
 use std::path::{Path, PathBuf};
 
-use lifecycle::{Day, Frequency};
+use lifecycle::{Day, Digest, Frequency};
 use regex::Regex;
 
 use crate::error::Error;
@@ -24,6 +24,8 @@ use crate::variables::{Variables, components};
 #[derive(Debug)]
 pub struct Mapping {
     pub(crate) path: PathBuf,
+    /// The TOML it was read from.
+    text: String,
     pub(crate) name: String,
     pub(crate) frequency: Frequency,
     pub(crate) zone: Zone,
@@ -109,14 +111,24 @@ impl Mapping {
     pub fn load(path: &Path, variables: &Variables) -> Result<Self, Error> {
         let failed = |source| Error::File { path: path.to_owned(), source };
         let text = std::fs::read_to_string(path).map_err(failed)?;
+        Self::read(path, text, variables)
+    }
+
+    /// Validates a mapping's text as if it stood at `path`, and finds the files.
+    pub fn read(path: &Path, text: String, variables: &Variables) -> Result<Self, Error> {
         let raw = parse(path, &text)?;
-        check::validated(path, raw, variables)
+        Ok(Self { text, ..check::validated(path, raw, variables)? })
     }
 
     /// The mapping itself and all files it names, with their digests: what a result depends on.
     pub fn input_files(&self) -> Result<Vec<InputFile>, Error> {
         let name = self.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let mut files = vec![InputFile::open(name, self.path.clone())?];
+        let mut files = vec![InputFile {
+            name,
+            path: self.path.clone(),
+            bytes: self.text.len() as u64,
+            digest: Digest::of(&self.text),
+        }];
         let mut found: Vec<&Found> = self.sources.iter().flat_map(|source| &source.files).collect();
         found.sort();
         found.dedup();

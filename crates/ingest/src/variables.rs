@@ -13,6 +13,11 @@ use lifecycle::Invalid;
 pub struct Variables(BTreeMap<String, String>);
 
 impl Variables {
+    /// Gives a variable a value.
+    pub fn set(&mut self, name: impl Into<String>, value: impl Into<String>) {
+        self.0.insert(name.into(), value.into());
+    }
+
     fn value(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }

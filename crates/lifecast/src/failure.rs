@@ -41,10 +41,16 @@ impl Failure {
 
     /// A stage's failure, with its name in front.
     pub(crate) fn of_production(stage: &str, error: ProduceError<Self>) -> Self {
-        let Self { kind, error } = match error {
+        let failure = match error {
             ProduceError::Make(failure) => failure,
             ProduceError::Store(error) => error.into(),
         };
+        failure.of_stage(stage)
+    }
+
+    /// The same failure with the name of a stage in front.
+    pub(crate) fn of_stage(self, stage: &str) -> Self {
+        let Self { kind, error } = self;
         Self { kind, error: error.context(format!("{stage} failed")) }
     }
 }
@@ -57,6 +63,12 @@ impl std::fmt::Display for Failure {
 
 impl From<artifacts::Error> for Failure {
     fn from(error: artifacts::Error) -> Self {
+        Self { kind: error.kind(), error: error.into() }
+    }
+}
+
+impl From<service::Error> for Failure {
+    fn from(error: service::Error) -> Self {
         Self { kind: error.kind(), error: error.into() }
     }
 }

@@ -1,24 +1,35 @@
 //! The command line: every stage as a batch command and as a server, and the pipeline runner.
 
+mod batch;
 mod clock;
 mod customer_key;
+mod doctor;
 mod failure;
-mod memory;
+mod flags;
+mod get;
 mod pipeline;
+mod remote;
 mod runner;
+mod serve;
+mod stages;
 mod table;
 mod terminal;
 
-use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use service::LogFlags;
 
+use crate::batch::{Batch, BatchFlags, IngestFlags};
+use crate::doctor::DoctorFlags;
 use crate::failure::Failure;
+use crate::flags::{PlaceFlags, UrlFlags};
+use crate::get::GetFlags;
 use crate::pipeline::Pipeline;
 use crate::runner::Place;
+use crate::serve::ServeFlags;
 
 /// Twenty per cent faster training than with the system's allocator.
 #[global_allocator]
@@ -32,48 +43,69 @@ include!(concat!(env!("OUT_DIR"), "/code_versions.rs"));
 struct Flags {
     #[command(subcommand)]
     command: Command,
-    /// Results as JSON on stdout.
+    /// Results as JSON on stdout
     #[arg(long, global = true)]
     json: bool,
-    /// No progress.
+    /// No progress
     #[arg(long, global = true)]
     quiet: bool,
-    /// Log filter, such as `info` or `trainer=debug`.
-    #[arg(long, global = true, env = "LIFECAST_LOG", default_value = "warn")]
-    log: String,
+    #[command(flatten)]
+    log: LogFlags,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run every stage, from raw files to the report; what the store has already is not made again.
-    Run {
-        /// The pipeline; without one every stage runs with its defaults.
-        pipeline: Option<PathBuf>,
-        /// Mapping of the raw files, in place of the pipeline's.
-        #[arg(long)]
-        data: Option<PathBuf>,
-        #[command(flatten)]
-        place: PlaceFlags,
-        /// Copy the report here.
-        #[arg(long)]
-        report: Option<PathBuf>,
-    },
+    /// Run every stage, from raw files to the report; what the store has already is not made again
+    Run(RunFlags),
+    /// Simulate a marketplace with known truth
+    Simulate(BatchFlags),
+    /// Turn raw files into a clean data set
+    Ingest(IngestFlags),
+    /// Turn a data set (`dataset`) into panels, labels and splits
+    Features(BatchFlags),
+    /// Train a model on `features`
+    Train(BatchFlags),
+    /// Forecast `features` with a `model`
+    Predict(BatchFlags),
+    /// Score `forecasts/NAME` on `features`, with the simulator's `truth` where there is one
+    Evaluate(BatchFlags),
+    /// Explain the `forecasts` of a `model` on `features`
+    Explain(BatchFlags),
+    /// Plan replenishment from `forecasts`
+    Plan(BatchFlags),
+    /// Write the report of `dataset`, `features`, `forecasts`, `scores`, `explanations`, `plans`
+    Report(BatchFlags),
+    /// Serve stages over gRPC
+    Serve(ServeFlags),
+    /// Ask servers for forecasts, explanations and plans
+    Get(GetFlags),
+    /// Say what this machine has and what is wrong with a configuration
+    Doctor(DoctorFlags),
 }
 
-/// Where artifacts and unfinished work are.
+/// What is run, where.
 #[derive(Debug, clap::Args)]
-struct PlaceFlags {
-    /// Object store of artifacts: a folder, `memory://` or `s3://bucket/prefix`.
-    #[arg(long, env = "LIFECAST_STORE", default_value = "lifecast-store")]
-    store: String,
-    /// Folder for fetched artifacts, checkpoints and unfinished work.
-    #[arg(long, env = "LIFECAST_WORK", default_value = "lifecast-work")]
-    work: PathBuf,
+struct RunFlags {
+    /// The pipeline; without one every stage runs with its defaults
+    pipeline: Option<PathBuf>,
+    /// Mapping of the raw files, in place of the pipeline's
+    #[arg(long, value_name = "FILE.toml")]
+    data: Option<PathBuf>,
+    #[command(flatten)]
+    place: PlaceFlags,
+    #[command(flatten)]
+    urls: UrlFlags,
+    /// Copy the report here
+    #[arg(long, value_name = "FILE.html")]
+    report: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
     let flags = Flags::parse();
-    start_log(&flags.log);
+    let default = if matches!(flags.command, Command::Serve(_)) { "info" } else { "warn" };
+    if let Err(error) = service::logging::start(&flags.log, default) {
+        return fail(&Failure::usage(error.into()));
+    }
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&Failure::internal(error.into())),
@@ -85,29 +117,51 @@ fn main() -> ExitCode {
 }
 
 async fn act(flags: Flags) -> Result<(), Failure> {
-    match flags.command {
-        Command::Run { pipeline, data, place, report } => {
-            let pipeline = match pipeline {
-                Some(path) => Pipeline::read(&path).map_err(Failure::usage)?,
-                None => Pipeline::default(),
-            };
-            let is_quiet = flags.quiet;
-            let PlaceFlags { store, work } = place;
-            let place = Place { store, work, data, report, is_quiet };
-            let outcome = runner::run(&pipeline, &place).await?;
-            say(&table::headline(&outcome.scores));
-            say(&format!(
-                "{:.1} s, peak memory {:.2} GiB, report: {}",
-                outcome.seconds,
-                outcome.peak_memory_bytes as f64 / f64::from(1 << 30),
-                outcome.report.display()
-            ));
-            if flags.json {
-                answer(&outcome)?;
-            }
-            Ok(())
+    let Flags { command, json, quiet, log: _ } = flags;
+    let batch = async |batch, flags| {
+        let outcome = batch::run(batch, flags, quiet).await?;
+        answer_if(json, &outcome)
+    };
+    match command {
+        Command::Run(flags) => run(flags, quiet, json).await,
+        Command::Simulate(flags) => batch(Batch::Simulate, flags).await,
+        Command::Ingest(flags) => answer_if(json, &batch::ingest(flags, quiet).await?),
+        Command::Features(flags) => batch(Batch::Features, flags).await,
+        Command::Train(flags) => batch(Batch::Train, flags).await,
+        Command::Predict(flags) => batch(Batch::Predict, flags).await,
+        Command::Evaluate(flags) => batch(Batch::Evaluate, flags).await,
+        Command::Explain(flags) => batch(Batch::Explain, flags).await,
+        Command::Plan(flags) => batch(Batch::Plan, flags).await,
+        Command::Report(flags) => batch(Batch::Report, flags).await,
+        Command::Serve(flags) => serve::serve(flags, quiet, json).await,
+        Command::Get(flags) => {
+            let (text, value) = get::get(flags).await?;
+            if json { answer(&value) } else { print(&text) }
+        }
+        Command::Doctor(flags) => {
+            let findings = doctor::examine(&flags).await;
+            let said = if json { answer(&findings) } else { print(&findings.text()) };
+            said.and_then(|()| findings.verdict())
         }
     }
+}
+
+async fn run(flags: RunFlags, is_quiet: bool, is_json: bool) -> Result<(), Failure> {
+    let RunFlags { pipeline, data, place: folders, urls, report } = flags;
+    let pipeline = match pipeline {
+        Some(path) => Pipeline::read(&path).map_err(Failure::usage)?,
+        None => Pipeline::default(),
+    };
+    let place = Place { folders, urls, data, report, is_quiet };
+    let outcome = runner::run(&pipeline, &place).await?;
+    say(&table::headline(&outcome.scores));
+    say(&format!(
+        "{:.1} s, peak memory {:.2} GiB, report: {}",
+        outcome.seconds,
+        outcome.peak_memory_bytes as f64 / f64::from(1 << 30),
+        outcome.report.display()
+    ));
+    answer_if(is_json, &outcome)
 }
 
 /// Text for people, on stderr.
@@ -116,35 +170,23 @@ fn say(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 
+/// A result for people, on stdout.
+fn print(text: &str) -> Result<(), Failure> {
+    let written = write!(std::io::stdout(), "{text}");
+    written.map_err(|error| Failure::internal(error.into()))
+}
+
 /// A result for programs: one line of JSON on stdout.
 fn answer(value: &impl serde::Serialize) -> Result<(), Failure> {
     let line = serde_json::to_string(value).map_err(|error| Failure::internal(error.into()))?;
-    let written = writeln!(std::io::stdout(), "{line}");
-    written.map_err(|error| Failure::internal(error.into()))
+    print(&(line + "\n"))
+}
+
+fn answer_if(is_wanted: bool, value: &impl serde::Serialize) -> Result<(), Failure> {
+    if is_wanted { answer(value) } else { Ok(()) }
 }
 
 fn fail(failure: &Failure) -> ExitCode {
     say(&format!("error: {failure}"));
     ExitCode::from(failure.exit_code())
-}
-
-fn start_log(filter: &str) {
-    let filter = tracing_subscriber::EnvFilter::try_new(filter).unwrap_or_default();
-    let _ =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
-}
-
-/// The digest of a stage's sources, from the build script.
-fn code_version(stage: &str) -> &'static str {
-    let known = CODE_VERSIONS.iter().find(|(name, _)| *name == stage);
-    known.map_or("", |(_, version)| version)
-}
-
-/// What besides code, configuration and inputs can change the bytes of an artifact.
-fn execution() -> BTreeMap<String, String> {
-    BTreeMap::from([
-        ("device".to_owned(), "cpu".to_owned()),
-        ("target".to_owned(), TARGET.to_owned()),
-        ("world_size".to_owned(), "1".to_owned()),
-    ])
 }

@@ -1,27 +1,25 @@
-//! Runs a pipeline in this process: each stage once, or not at all where the store has its answer.
+//! Runs a pipeline: each stage once, or not at all where the store has its answer.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use artifacts::{Key, Produced, Store};
 use lifecycle::{Digest, Score};
-use serde::Serialize;
-use serde_json::Value;
+use serde::{Deserialize, Serialize};
 
+use crate::customer_key;
 use crate::failure::Failure;
-use crate::memory::PeakMemory;
-use crate::pipeline::{OURS, Pipeline};
-use crate::terminal::Bar;
-use crate::{code_version, customer_key};
+use crate::flags::{PlaceFlags, UrlFlags};
+use crate::pipeline::{ModelEntry, OURS, Pipeline};
+use crate::remote::{Request, Work};
+use crate::stages::{Job, StageOutcome, Stages, toml_of};
 
 /// Where a run keeps things and how it talks.
 #[derive(Debug, Clone)]
 pub(crate) struct Place {
-    /// Object store of artifacts.
-    pub(crate) store: String,
-    /// Folder for fetched artifacts, unfinished work and checkpoints.
-    pub(crate) work: PathBuf,
+    /// Store and work folder.
+    pub(crate) folders: PlaceFlags,
+    /// Servers of stages.
+    pub(crate) urls: UrlFlags,
     /// Mapping that replaces the pipeline's.
     pub(crate) data: Option<PathBuf>,
     /// Where the report is copied to, if anywhere.
@@ -47,24 +45,40 @@ pub(crate) struct Outcome {
     pub(crate) scores: Vec<Score>,
 }
 
-/// One stage of a run.
-#[derive(Debug, Clone, Serialize)]
-pub(crate) struct StageOutcome {
-    /// Name, with the model's after a slash where there are several.
-    pub(crate) name: String,
-    /// Content digest of what it made.
-    pub(crate) artifact: Digest,
-    /// The store had it already.
-    pub(crate) cached: bool,
-    /// Wall time.
-    pub(crate) seconds: f64,
+/// What live calls ask about when they do not say: the last run's, in `last-run.json` of the work
+/// folder.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct LastRun {
+    /// Content digest of our model.
+    pub(crate) model: Digest,
+    /// Content digest of the features.
+    pub(crate) features: Digest,
+}
+
+impl LastRun {
+    fn path(work: &Path) -> PathBuf {
+        work.join("last-run.json")
+    }
+
+    /// What the last run in a work folder made; `None` where none did.
+    pub(crate) fn read(work: &Path) -> Option<Self> {
+        serde_json::from_slice(&std::fs::read(Self::path(work)).ok()?).ok()
+    }
+
+    fn write(&self, work: &Path) -> Result<(), Failure> {
+        let path = Self::path(work);
+        let text = serde_json::to_vec(self).expect("two digests are plain data");
+        std::fs::create_dir_all(work).map_err(|error| Failure::file(work, error))?;
+        std::fs::write(&path, text).map_err(|error| Failure::file(&path, error))
+    }
 }
 
 /// Runs all stages and answers what they made.
 pub(crate) async fn run(pipeline: &Pipeline, place: &Place) -> Result<Outcome, Failure> {
     let started = crate::clock::now();
-    let memory = PeakMemory::watch();
-    let mut runner = Runner::open(place)?;
+    let memory = service::PeakMemory::watch();
+    let stages = Stages::open(&place.folders, &place.urls, place.is_quiet)?;
+    let mut runner = Runner { stages, place: place.clone(), truth: None };
     let dataset = runner.data_set(pipeline).await?;
     let features = runner.features(pipeline, dataset).await?;
     let mut models = Vec::new();
@@ -97,13 +111,14 @@ pub(crate) async fn run(pipeline: &Pipeline, place: &Place) -> Result<Outcome, F
     };
     let report = runner.report(pipeline, &made).await?;
     let report = runner.deliver(report).await?;
+    LastRun { model: our_model, features }.write(&place.folders.work)?;
     Ok(Outcome {
         report,
         seconds: started.elapsed().as_secs_f64(),
         peak_memory_bytes: memory.peak_bytes(),
         attribution_gap_max: runner.attribution_gap(explanations).await?,
         scores: runner.scores(scores).await?,
-        stages: runner.stages,
+        stages: runner.stages.outcomes,
     })
 }
 
@@ -119,142 +134,39 @@ struct Made {
     dense: Option<Digest>,
 }
 
-/// What a stage is given to make its artifact.
-struct Job<'a> {
-    /// Stage name, as in the key.
-    stage: &'static str,
-    /// Name in progress and outcome.
-    name: String,
-    /// What it computes.
-    config: Value,
-    /// Artifacts to fetch.
-    inputs: Vec<(&'a str, Digest)>,
-    /// Digests of what it reads besides artifacts.
-    files: BTreeMap<String, Digest>,
-}
-
 struct Runner {
-    store: Store,
+    stages: Stages,
     place: Place,
-    stages: Vec<StageOutcome>,
     truth: Option<Digest>,
 }
 
 impl Runner {
-    fn open(place: &Place) -> Result<Self, Failure> {
-        let store = Store::open(&place.store)?;
-        Ok(Self { store, place: place.clone(), stages: Vec::new(), truth: None })
-    }
-
-    /// Makes one artifact, or finds it.
-    async fn stage<E: Into<Failure> + Send + 'static>(
-        &mut self,
-        job: Job<'_>,
-        make: impl FnOnce(&BTreeMap<String, PathBuf>, &Path, &Bar) -> Result<(), E> + Send + 'static,
-    ) -> Result<Digest, Failure> {
-        let started = crate::clock::now();
-        let mut inputs = job.files;
-        let fetched: BTreeMap<String, Digest> =
-            job.inputs.iter().map(|(name, digest)| ((*name).to_owned(), *digest)).collect();
-        inputs.extend(fetched.clone());
-        let key = Key {
-            stage: job.stage.to_owned(),
-            code_version: code_version(job.stage).to_owned(),
-            config: job.config,
-            inputs,
-            execution: crate::execution(),
-        };
-        let bar = Bar::new(&job.name, self.place.is_quiet);
-        let Produced { artifact, cached } = self
-            .store
-            .produce(&key, &fetched, &self.place.work, move |inputs, output| {
-                let made = make(inputs, output, &bar).map_err(Into::into);
-                bar.finish();
-                made
-            })
-            .await
-            .map_err(|error| Failure::of_production(&job.name, error))?;
-        let outcome = StageOutcome {
-            name: job.name,
-            artifact: artifact.digest,
-            cached,
-            seconds: started.elapsed().as_secs_f64(),
-        };
-        Self::say(&outcome);
-        self.stages.push(outcome);
-        Ok(artifact.digest)
-    }
-
-    fn say(stage: &StageOutcome) {
-        let how = if stage.cached { "found" } else { "made" };
-        let digest = stage.artifact.short();
-        crate::say(&format!("{:>18}  {how:<5} {digest}  {:>7.1} s", stage.name, stage.seconds));
-    }
-
-    async fn fetched(&self, digest: Digest) -> Result<PathBuf, Failure> {
-        Ok(self.store.fetch(&digest, &self.place.work.join("fetched")).await?)
-    }
-
     /// Simulates first where the pipeline says so, then ingests.
     async fn data_set(&mut self, pipeline: &Pipeline) -> Result<Digest, Failure> {
-        let mut variables: Vec<(String, String)> = std::env::vars().collect();
         if let Some(config) = pipeline.simulate.clone() {
-            let job = Job::new("simulate", &config);
+            let job = Job::new("simulate", config);
             let simulated = self
-                .stage(job, move |_, output, bar| simulator::run(&config, output, bar).map(drop))
-                .await?;
-            self.truth = Some(simulated);
-            let folder = self.fetched(simulated).await?;
-            variables.push(("LIFECAST_SIMULATED".into(), folder.display().to_string()));
+                .stages
+                .make(job, |config, _, output, progress| simulator::run(config, output, progress));
+            self.truth = Some(simulated.await?);
         }
         let mapping = self.place.data.clone().or_else(|| pipeline.ingest.mapping.clone());
         let mapping = mapping
             .context("no data: give --data MAPPING.toml, or `mapping` under [ingest]")
             .map_err(Failure::usage)?;
-        let config = pipeline.ingest.config.clone();
-        let customer_key = customer_key::read_or_make(&self.place.work)?;
-        let variables: ingest::Variables = variables.into_iter().collect();
-        let mut job = Job::new("ingest", &config);
-        for file in ingest::input_files(&mapping, &variables)? {
-            job.files.insert(file.name, file.digest);
-        }
-        job.files.insert("customer key".into(), Digest::of(&customer_key));
-        self.stage(job, move |_, output, bar| {
-            let inputs =
-                ingest::Inputs { mapping: &mapping, variables: &variables, key: &customer_key };
-            ingest::run(&config, &inputs, output, bar).map(drop)
-        })
-        .await
+        ingest(&mut self.stages, &mapping, pipeline.ingest.config.clone(), self.truth).await
     }
 
     async fn features(&mut self, pipeline: &Pipeline, dataset: Digest) -> Result<Digest, Failure> {
-        let config = pipeline.features.clone();
-        let job = Job::new("features", &config).reading(&[("dataset", dataset)]);
-        self.stage(job, move |inputs, output, bar| {
-            let inputs = features::Inputs { dataset: &inputs["dataset"] };
-            features::run(&config, &inputs, output, bar).map(drop)
-        })
-        .await
+        let job = Job::new("features", pipeline.features.clone()).reading("dataset", dataset);
+        self.stages.features(job).await
     }
 
-    async fn train(
-        &mut self,
-        entry: &crate::pipeline::ModelEntry,
-        features: Digest,
-    ) -> Result<Digest, Failure> {
-        let config = entry.config.clone();
-        let job = Job::new("train", &config)
+    async fn train(&mut self, entry: &ModelEntry, features: Digest) -> Result<Digest, Failure> {
+        let job = Job::new("train", entry.config.clone())
             .named(format!("train/{}", entry.name))
-            .reading(&[("features", features)]);
-        let checkpoints = self.place.work.join("checkpoints");
-        let place = Digest::of(format!("{features}{}", job.config)).to_string();
-        let checkpoint = checkpoints.join(place);
-        self.stage(job, move |inputs, output, bar| {
-            let inputs =
-                trainer::Inputs { features: &inputs["features"], checkpoint: Some(&checkpoint) };
-            trainer::run(&config, &inputs, output, bar).map(drop)
-        })
-        .await
+            .reading("features", features);
+        self.stages.train(job).await
     }
 
     async fn predict(
@@ -265,15 +177,11 @@ impl Runner {
         model: Digest,
     ) -> Result<Digest, Failure> {
         let config = predictor::Config { name: name.to_owned(), ..pipeline.predict.clone() };
-        let job = Job::new("predict", &config)
+        let job = Job::new("predict", config)
             .named(format!("predict/{name}"))
-            .reading(&[("features", features), ("model", model)]);
-        self.stage(job, move |inputs, output, bar| {
-            let inputs =
-                predictor::Inputs { features: &inputs["features"], model: &inputs["model"] };
-            predictor::run(&config, &inputs, output, bar).map(drop)
-        })
-        .await
+            .reading("features", features)
+            .reading("model", model);
+        self.stages.predict(job).await
     }
 
     async fn evaluate(
@@ -282,27 +190,14 @@ impl Runner {
         features: Digest,
         forecasts: &[(String, Digest)],
     ) -> Result<Digest, Failure> {
-        let config = pipeline.evaluate.clone();
-        let mut reading = vec![("features", features)];
-        reading.extend(self.truth.map(|truth| ("truth", truth)));
-        let named: Vec<(String, Digest)> =
-            forecasts.iter().map(|(name, digest)| (format!("forecasts/{name}"), *digest)).collect();
-        reading.extend(named.iter().map(|(name, digest)| (name.as_str(), *digest)));
-        let job = Job::new("evaluate", &config).reading(&reading);
-        let names: Vec<String> = forecasts.iter().map(|(name, _)| name.clone()).collect();
-        self.stage(job, move |inputs, output, bar| {
-            let forecasts = names
-                .iter()
-                .map(|name| (name.as_str(), inputs[&format!("forecasts/{name}")].as_path()))
-                .collect();
-            let inputs = evaluator::Inputs {
-                features: &inputs["features"],
-                forecasts,
-                truth: inputs.get("truth").map(PathBuf::as_path),
-            };
-            evaluator::run(&config, &inputs, output, bar).map(drop)
-        })
-        .await
+        let mut job = Job::new("evaluate", pipeline.evaluate.clone()).reading("features", features);
+        if let Some(truth) = self.truth {
+            job = job.reading("truth", truth);
+        }
+        for (name, digest) in forecasts {
+            job = job.reading(format!("{}{name}", evaluator::Inputs::FORECASTS), *digest);
+        }
+        self.stages.evaluate(job).await
     }
 
     async fn explain(
@@ -312,66 +207,36 @@ impl Runner {
         model: Digest,
         forecasts: Digest,
     ) -> Result<Digest, Failure> {
-        let config = pipeline.explain.clone();
-        let job = Job::new("explain", &config).reading(&[
-            ("features", features),
-            ("model", model),
-            ("forecasts", forecasts),
-        ]);
-        self.stage(job, move |inputs, output, bar| {
-            let inputs = explainer::Inputs {
-                features: &inputs["features"],
-                model: &inputs["model"],
-                forecasts: &inputs["forecasts"],
-            };
-            explainer::run(&config, &inputs, output, bar).map(drop)
-        })
-        .await
+        let job = Job::new("explain", pipeline.explain.clone())
+            .reading("features", features)
+            .reading("model", model)
+            .reading("forecasts", forecasts);
+        self.stages.explain(job).await
     }
 
     async fn plan(&mut self, pipeline: &Pipeline, forecasts: Digest) -> Result<Digest, Failure> {
-        let config = pipeline.plan.clone();
-        let job = Job::new("plan", &config).reading(&[("forecasts", forecasts)]);
-        self.stage(job, move |inputs, output, bar| {
-            let inputs = planner::Inputs { forecasts: &inputs["forecasts"] };
-            planner::run(&config, &inputs, output, bar).map(drop)
-        })
-        .await
+        let job = Job::new("plan", pipeline.plan.clone()).reading("forecasts", forecasts);
+        self.stages.plan(job).await
     }
 
     async fn report(&mut self, pipeline: &Pipeline, made: &Made) -> Result<Digest, Failure> {
-        let config = pipeline.report.clone();
-        let mut reading = vec![
-            ("dataset", made.dataset),
-            ("features", made.features),
-            ("forecasts", made.forecasts),
-            ("scores", made.scores),
-            ("explanations", made.explanations),
-            ("plans", made.plans),
-        ];
-        reading.extend(made.dense.map(|dense| ("dense", dense)));
-        let job = Job::new("report", &config).reading(&reading);
-        let artifacts: Vec<(String, String)> =
-            reading.iter().map(|(name, digest)| ((*name).to_owned(), digest.to_string())).collect();
-        self.stage(job, move |inputs, output, bar| {
-            let inputs = report::Inputs {
-                dataset: &inputs["dataset"],
-                features: &inputs["features"],
-                forecasts: &inputs["forecasts"],
-                scores: &inputs["scores"],
-                explanations: &inputs["explanations"],
-                plans: &inputs["plans"],
-                dense: inputs.get("dense").map(PathBuf::as_path),
-                artifacts: &artifacts,
-            };
-            report::run(&config, &inputs, output, bar).map(drop)
-        })
-        .await
+        let Made { dataset, features, forecasts, scores, explanations, plans, dense } = *made;
+        let mut job = Job::new("report", pipeline.report.clone())
+            .reading("dataset", dataset)
+            .reading("features", features)
+            .reading("forecasts", forecasts)
+            .reading("scores", scores)
+            .reading("explanations", explanations)
+            .reading("plans", plans);
+        if let Some(dense) = dense {
+            job = job.reading("dense", dense);
+        }
+        self.stages.report(job).await
     }
 
     /// The report's path: where it was fetched to, or the copy that was asked for.
     async fn deliver(&self, report: Digest) -> Result<PathBuf, Failure> {
-        let fetched = self.fetched(report).await?.join("report.html");
+        let fetched = self.stages.fetched(report).await?.join("report.html");
         let Some(wanted) = &self.place.report else { return Ok(fetched) };
         if let Some(folder) = wanted.parent() {
             std::fs::create_dir_all(folder).map_err(|error| Failure::file(folder, error))?;
@@ -381,7 +246,7 @@ impl Runner {
     }
 
     async fn attribution_gap(&self, explanations: Digest) -> Result<f64, Failure> {
-        let path = self.fetched(explanations).await?.join("explanations.json");
+        let path = self.stages.fetched(explanations).await?.join("explanations.json");
         let text = std::fs::read(&path).map_err(|error| Failure::file(&path, error))?;
         let summary: explainer::Summary = serde_json::from_slice(&text)
             .with_context(|| format!("{}: is not what explain writes", path.display()))
@@ -390,23 +255,35 @@ impl Runner {
     }
 
     async fn scores(&self, scores: Digest) -> Result<Vec<Score>, Failure> {
-        let path = self.fetched(scores).await?.join("scores.parquet");
+        let path = self.stages.fetched(scores).await?.join("scores.parquet");
         tables::read(&path).context("the score table cannot be read").map_err(Failure::internal)
     }
 }
 
-impl<'a> Job<'a> {
-    fn new(stage: &'static str, config: &impl Serialize) -> Self {
-        let config = serde_json::to_value(config).expect("a configuration is plain data");
-        let name = stage.to_owned();
-        Self { stage, name, config, inputs: Vec::new(), files: BTreeMap::new() }
+/// Ingests by a mapping; `raw` is an artifact of raw files that the mapping names by
+/// `${LIFECAST_RAW}`.
+pub(crate) async fn ingest(
+    stages: &mut Stages,
+    mapping: &Path,
+    config: ingest::Config,
+    raw: Option<Digest>,
+) -> Result<Digest, Failure> {
+    if let Some(remote) = stages.remote("ingest")? {
+        let inputs = raw.map(|raw| ("raw".to_owned(), raw)).into_iter().collect();
+        let work = Work { stage: "ingest", config_toml: toml_of(&config)?, inputs };
+        let request = Request::with_mapping(work, mapping);
+        return stages.make_there(&remote, "ingest".into(), request).await;
     }
-
-    fn named(self, name: String) -> Self {
-        Self { name, ..self }
+    let mut variables: ingest::Variables = std::env::vars().collect();
+    if let Some(raw) = raw {
+        variables.set(ingest::RAW, stages.fetched(raw).await?.display().to_string());
     }
-
-    fn reading(self, inputs: &[(&'a str, Digest)]) -> Self {
-        Self { inputs: inputs.to_vec(), ..self }
-    }
+    let key = customer_key::read_or_make(&stages.place("ingest").folder)?;
+    let mapping = ingest::Mapping::load(mapping, &variables)?;
+    let order = ingest::order(config, &mapping, &key)?;
+    let job = Job { stage: "ingest", name: "ingest".into(), order };
+    let make = move |config: &_, _: &_, output: &Path, progress: &dyn lifecycle::Progress| {
+        ingest::run_mapping(config, &mapping, &key, output, progress)
+    };
+    stages.make(job, make).await
 }

@@ -1,15 +1,15 @@
 //! What people see while a stage works: one progress bar a stage on stderr.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use lifecycle::Progress;
 
-/// A progress bar for one stage; silent where stderr is no terminal.
-#[derive(Debug)]
+/// A progress bar for one stage; silent where stderr is no terminal. A clone is another handle.
+#[derive(Debug, Clone)]
 pub(crate) struct Bar {
     bar: ProgressBar,
-    part: Mutex<String>,
+    part: Arc<Mutex<String>>,
 }
 
 impl Bar {
@@ -22,7 +22,7 @@ impl Bar {
             bar.set_style(style);
         }
         bar.set_prefix(stage.to_owned());
-        Self { bar, part: Mutex::new(String::new()) }
+        Self { bar, part: Arc::default() }
     }
 
     /// Takes the bar off the screen.

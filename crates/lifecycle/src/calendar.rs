@@ -110,6 +110,12 @@ impl Frequency {
         }
     }
 
+    /// The last period that ends by the day.
+    pub fn last_period_by(self, day: Day) -> Period {
+        let period = self.period_of(day);
+        if self.last_day(period) <= day { period } else { period.plus(-1) }
+    }
+
     /// The last day of a period.
     pub fn last_day(self, period: Period) -> Day {
         Day(self.first_day(period.plus(1)).0 - 1)

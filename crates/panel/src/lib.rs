@@ -8,6 +8,7 @@ mod binning;
 mod calendar;
 mod category;
 mod cutter;
+mod digest;
 mod fitted;
 mod history;
 mod known;

@@ -6,13 +6,17 @@
 
 mod newsvendor;
 mod replenishment;
+mod server;
+mod upstream;
 
 use std::path::{Path, PathBuf};
 
+use artifacts::Folders;
 use lifecycle::{ErrorKind, Invalid, Period, Progress};
 pub use newsvendor::{Units, critical_ratio, order_quantity};
 pub use replenishment::{Config, replenish};
 use serde::{Deserialize, Serialize};
+pub use server::server;
 use tables::PlanRow;
 
 /// The artifacts that a plan is made from.
@@ -20,6 +24,16 @@ use tables::PlanRow;
 pub struct Inputs<'a> {
     /// The forecasts of one model.
     pub forecasts: &'a Path,
+}
+
+impl<'a> Inputs<'a> {
+    /// Names of the artifacts that a run needs.
+    pub const NEEDED: &'static [&'static str] = &["forecasts"];
+
+    /// The inputs among folders that hold all of [`Inputs::NEEDED`].
+    pub fn named(folders: &'a Folders) -> Self {
+        Self { forecasts: &folders["forecasts"] }
+    }
 }
 
 /// What a plan holds, for people and `--json`; `plan.json`.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use lifecycle::{Forecast, Period, Series};
 use model::Model;
-use panel::{CategoryUnits, Cutter, History, PanelMeta, Settings, Window, category_units};
+use panel::{CategoryUnits, Cutter, History, Panel, PanelMeta, Settings, Window, category_units};
 use tables::FeaturesDir;
 
 use crate::error::Error;
@@ -15,54 +15,34 @@ use crate::error::Error;
 #[derive(Debug, Clone)]
 pub struct Predictor {
     model: Arc<Model>,
-    panel: Arc<Loaded>,
+    meta: PanelMeta,
+    panel: Arc<LoadedPanel>,
 }
 
+/// A panel in memory, with the totals of its categories.
 #[derive(Debug)]
-struct Loaded {
-    meta: PanelMeta,
-    /// Sorted by series.
-    histories: Vec<History>,
+pub struct LoadedPanel {
+    /// Its histories are sorted by series.
+    panel: Panel,
     categories: BTreeMap<String, CategoryUnits>,
 }
 
-impl Predictor {
-    /// Opens a features artifact and a model.
-    pub fn open(features: &Path, model: &Path) -> Result<Self, Error> {
-        let model = Model::load(model).map_err(Error::Model)?;
+impl LoadedPanel {
+    /// Reads the panel of a features artifact.
+    pub fn open(features: &Path) -> Result<Self, Error> {
         let features = FeaturesDir::open(features).map_err(Error::Features)?;
-        let panel = features.panel().map_err(Error::Features)?;
-        Self::new(model, panel)
+        Ok(Self::new(features.panel().map_err(Error::Features)?))
     }
 
-    /// Joins a model and a panel.
-    pub fn new(model: Model, panel: panel::Panel) -> Result<Self, Error> {
-        let description = model.description();
-        if description.frequency != panel.frequency {
-            let (model, panel) = (description.frequency, panel.frequency);
-            return Err(Error::OtherFrequency { model, panel });
-        }
-        // Windows are cut as the model needs them, whatever the panel was written for.
-        let shape = description.dimensions;
-        let settings = Settings { context: shape.context, horizon: shape.horizon };
+    /// Adds up the categories of a panel.
+    pub fn new(panel: Panel) -> Self {
         let categories = category_units(&panel);
-        let loaded = Loaded { meta: panel.meta(settings), histories: panel.histories, categories };
-        Ok(Self { model: Arc::new(model), panel: Arc::new(loaded) })
+        Self { panel, categories }
     }
 
-    /// The model.
-    pub fn model(&self) -> &Model {
-        &self.model
-    }
-
-    /// The panel without its histories.
-    pub fn meta(&self) -> &PanelMeta {
-        &self.panel.meta
-    }
-
-    /// All histories, sorted by series.
-    pub fn histories(&self) -> &[History] {
-        &self.panel.histories
+    /// The panel.
+    pub fn panel(&self) -> &Panel {
+        &self.panel
     }
 
     /// The history of a series.
@@ -71,11 +51,58 @@ impl Predictor {
         let place = histories.binary_search_by(|history| history.series.cmp(series));
         place.map(|place| &histories[place]).map_err(|_| Error::UnknownSeries(series.clone()))
     }
+}
+
+impl Predictor {
+    /// Opens a features artifact and a model.
+    pub fn open(features: &Path, model: &Path) -> Result<Self, Error> {
+        let model = Model::load(model).map_err(Error::Model)?;
+        Self::new(Arc::new(model), Arc::new(LoadedPanel::open(features)?))
+    }
+
+    /// Joins a model and a panel.
+    pub fn new(model: Arc<Model>, panel: Arc<LoadedPanel>) -> Result<Self, Error> {
+        let description = model.description();
+        if description.frequency != panel.panel.frequency {
+            let (model, panel) = (description.frequency, panel.panel.frequency);
+            return Err(Error::OtherFrequency { model, panel });
+        }
+        // Windows are cut as the model needs them, whatever the panel was written for.
+        let shape = description.dimensions;
+        let settings = Settings { context: shape.context, horizon: shape.horizon };
+        let meta = panel.panel.meta(settings);
+        Ok(Self { model, meta, panel })
+    }
+
+    /// The model.
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// The panel with its histories.
+    pub fn panel(&self) -> &LoadedPanel {
+        &self.panel
+    }
+
+    /// The panel without its histories.
+    pub fn meta(&self) -> &PanelMeta {
+        &self.meta
+    }
+
+    /// All histories, sorted by series.
+    pub fn histories(&self) -> &[History] {
+        &self.panel.panel.histories
+    }
+
+    /// The history of a series.
+    pub fn history(&self, series: &Series) -> Result<&History, Error> {
+        self.panel.history(series)
+    }
 
     /// The windows of a history at ascending origins.
     pub fn windows(&self, history: &History, origins: &[Period]) -> Vec<Window> {
-        let Loaded { meta, categories, .. } = self.panel.as_ref();
-        Cutter::new(meta, categories, self.model.fitted()).windows(history, origins)
+        Cutter::new(&self.meta, &self.panel.categories, self.model.fitted())
+            .windows(history, origins)
     }
 
     /// The forecast for a series of the panel from an origin.

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use artifacts::Folders;
 use lifecycle::{Digest, Forecast, Hasher, Period, Progress};
 use model::Kind;
 use panel::{History, Window};
@@ -25,6 +26,16 @@ pub struct Inputs<'a> {
     pub features: &'a Path,
     /// The artifact of `train`.
     pub model: &'a Path,
+}
+
+impl<'a> Inputs<'a> {
+    /// Names of the artifacts that a run needs.
+    pub const NEEDED: &'static [&'static str] = &["features", "model"];
+
+    /// The inputs among folders that hold all of [`Inputs::NEEDED`].
+    pub fn named(folders: &'a Folders) -> Self {
+        Self { features: &folders["features"], model: &folders["model"] }
+    }
 }
 
 /// `forecasts.json`: whose forecasts these are.

@@ -12,6 +12,7 @@ mod quality;
 mod scores;
 mod view;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use lifecycle::{ErrorKind, Invalid, Progress};
@@ -50,6 +51,30 @@ pub struct Inputs<'a> {
     pub dense: Option<&'a Path>,
     /// Stage and content digest of every artifact of the run.
     pub artifacts: &'a [(String, String)],
+}
+
+impl<'a> Inputs<'a> {
+    /// Names of the artifacts that a run needs.
+    pub const NEEDED: &'static [&'static str] =
+        &["dataset", "features", "forecasts", "scores", "explanations", "plans"];
+
+    /// The inputs among folders that hold all of [`Inputs::NEEDED`], and `dense` where it was
+    /// trained.
+    pub fn named(
+        folders: &'a BTreeMap<String, PathBuf>,
+        artifacts: &'a [(String, String)],
+    ) -> Self {
+        Self {
+            dataset: &folders["dataset"],
+            features: &folders["features"],
+            forecasts: &folders["forecasts"],
+            scores: &folders["scores"],
+            explanations: &folders["explanations"],
+            plans: &folders["plans"],
+            dense: folders.get("dense").map(PathBuf::as_path),
+            artifacts,
+        }
+    }
 }
 
 /// What was written.

@@ -8,24 +8,32 @@
 //!   finishes what is under way, up to a deadline. A panic costs one request.
 //! - [`Runs`] keeps long work: a bounded pool of threads, events by sequence number, watching,
 //!   cancelling, idempotent starts.
+//! - [`Stage`] turns a `Start...` request into a run that publishes an artifact; [`Cache`] keeps what
+//!   live calls need in memory.
 //! - [`spawn`] and [`BlockingPool`] are the only ways to start a task or to leave the async threads.
 //! - [`status_of`] and [`kind_of`] map the four kinds of errors to gRPC and back.
 //!
-//! It knows no stage and nothing of the domain but [`lifecycle::ErrorKind`], digests and progress.
+//! It knows no stage and nothing of the domain but [`lifecycle::ErrorKind`], artifacts and progress.
 
+mod cache;
 mod clock;
 mod flags;
 mod guard;
 pub mod logging;
+mod memory;
 mod runs;
 mod server;
+mod stage;
 mod status;
 mod tasks;
 mod tls;
 
+pub use cache::Cache;
 pub use flags::{Flags, RunLimits};
 pub use logging::LogFlags;
+pub use memory::PeakMemory;
 pub use runs::{RunProgress, Runs};
 pub use server::{Error, Listener, Services, serve, terminated};
-pub use status::{error_chain, kind_of, status_of};
+pub use stage::{Job, Stage, config, failure, produce};
+pub use status::{error_chain, kind_of, status, status_of, status_of_store};
 pub use tasks::{BlockingPool, spawn};

@@ -1,5 +1,6 @@
 //! Logs: tracing to stderr, for people or as JSON lines; stdout belongs to results.
 
+use std::io::IsTerminal;
 use std::panic::PanicHookInfo;
 
 use tracing::error;
@@ -9,9 +10,10 @@ use tracing_subscriber::filter::ParseError;
 /// What is logged, and how.
 #[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
 pub struct LogFlags {
-    /// What is logged: `warn`, `info`, `debug`, or by module, such as `info,trainer=debug`
-    #[arg(long, env = "RUST_LOG", default_value = "info", global = true)]
-    pub log: String,
+    /// What is logged: `warn`, `info`, `debug`, or by module, such as `info,trainer=debug`; servers
+    /// log `info` by default, commands `warn`
+    #[arg(long, env = "LIFECAST_LOG", global = true)]
+    pub log: Option<String>,
     /// How it is written to stderr
     #[arg(long, env = "LIFECAST_LOG_FORMAT", value_enum, default_value_t = LogFormat::Human, global = true)]
     pub log_format: LogFormat,
@@ -42,11 +44,16 @@ pub enum LogError {
     Taken,
 }
 
-/// Sends logs, and panics as errors, to stderr. To be called once, by a binary.
-pub fn start(flags: &LogFlags) -> Result<(), LogError> {
-    let filter = EnvFilter::try_new(&flags.log)
-        .map_err(|source| LogError::Filter { filter: flags.log.clone(), source })?;
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+/// Sends logs, and panics as errors, to stderr; `default` where the flags do not say what. To be
+/// called once, by a binary.
+pub fn start(flags: &LogFlags, default: &str) -> Result<(), LogError> {
+    let filter = flags.log.as_deref().unwrap_or(default);
+    let filter = EnvFilter::try_new(filter)
+        .map_err(|source| LogError::Filter { filter: filter.to_owned(), source })?;
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
     match flags.log_format {
         LogFormat::Human => subscriber.with_target(false).try_init(),
         LogFormat::Json => subscriber.json().flatten_event(true).try_init(),
@@ -67,8 +74,8 @@ mod tests {
 
     #[test]
     fn a_wrong_filter_is_named() {
-        let flags = LogFlags { log: "a=b=c".to_owned(), log_format: LogFormat::Human };
-        let error = start(&flags).expect_err("no filter");
+        let flags = LogFlags { log: Some("a=b=c".to_owned()), log_format: LogFormat::Human };
+        let error = start(&flags, "info").expect_err("no filter");
         assert!(error.to_string().contains("a=b=c"), "{error}");
     }
 }

@@ -40,10 +40,20 @@ pub fn status_of(kind: ErrorKind, message: &str, reason: &str) -> Status {
     status(code, message, reason)
 }
 
+/// The status of a store's error in a live call.
+pub fn status_of_store(error: &artifacts::Error) -> Status {
+    let message = error_chain(error);
+    match error {
+        artifacts::Error::Missing { .. } => status(Code::NotFound, &message, "ARTIFACT_NOT_FOUND"),
+        _ => status_of(error.kind(), &message, "STORE"),
+    }
+}
+
 /// The kind of error that a call was answered with: what a client exits with.
 pub fn kind_of(status: &Status) -> ErrorKind {
-    // A connection that breaks gives `UNKNOWN`, caused by the transport.
-    if status.source().is_some_and(<dyn Error>::is::<tonic::transport::Error>) {
+    // What a server answers has no cause here. A connection that breaks has: the transport's error,
+    // under `UNKNOWN` or `INTERNAL`.
+    if status.source().is_some() {
         return ErrorKind::Unreachable;
     }
     match status.code() {
@@ -65,7 +75,7 @@ pub fn kind_of(status: &Status) -> ErrorKind {
 }
 
 /// A status with its details: what went wrong for programs, and when to try again.
-pub(crate) fn status(code: Code, message: &str, reason: &str) -> Status {
+pub fn status(code: Code, message: &str, reason: &str) -> Status {
     let mut details = ErrorDetails::new();
     details.set_error_info(reason, DOMAIN, [] as [(String, String); 0]);
     if matches!(code, Code::Unavailable | Code::ResourceExhausted) {

@@ -9,6 +9,7 @@
 //! | `training` | the loop |
 //! | `validation` | the combined validation loss; calibration and dependence afterwards |
 //! | `checkpoint` | all that a training is, on disk, exactly |
+//! | `server` | `lifecast.v1.Trainer` |
 //! | `scatter` | true against predicted units of the dense baseline |
 
 mod checkpoint;
@@ -17,6 +18,7 @@ mod losses;
 mod optimiser;
 mod rows;
 mod scatter;
+mod server;
 mod stage;
 mod training;
 mod validation;
@@ -24,5 +26,6 @@ mod validation;
 pub use config::{Config, LossWeights};
 pub use rows::{Row, Rows, Source, Target};
 pub use scatter::{Scatter, ScatterPoint};
+pub use server::server;
 pub use stage::{Error, Inputs, Summary, run};
 pub use training::{Outcome, train};

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use artifacts::Folders;
 use lifecycle::{ErrorKind, Invalid, ProductId, Progress};
 use model::{Architecture, Description, Dimensions, Kind, Model, Network, Training, Workers};
 use panel::category_units;
@@ -23,6 +24,17 @@ pub struct Inputs<'a> {
     pub features: &'a Path,
     /// Where checkpoints are kept from run to run; `None` for none.
     pub checkpoint: Option<&'a Path>,
+}
+
+impl<'a> Inputs<'a> {
+    /// Names of the artifacts that a run needs.
+    pub const NEEDED: &'static [&'static str] = &["features"];
+
+    /// The inputs among folders that hold all of [`Inputs::NEEDED`], with checkpoints at a place of
+    /// their own.
+    pub fn named(folders: &'a Folders, checkpoint: &'a Path) -> Self {
+        Self { features: &folders["features"], checkpoint: Some(checkpoint) }
+    }
 }
 
 /// What a training came to.

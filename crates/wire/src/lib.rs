@@ -48,4 +48,4 @@ pub use history::InlineHistory;
 pub use planner::{Plan, PlanItem, PlanQuery};
 pub use predictor::{ForecastQuery, HistoryQuery, InputsQuery, ServedInputs};
 pub use runs::{Failure, Outcome, PartProgress, Run, RunState};
-pub use start::{Start, StartIngest, request_digest};
+pub use start::{Start, StartIngest, read_start, request_digest};

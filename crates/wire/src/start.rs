@@ -57,6 +57,16 @@ pub fn request_digest(message: &impl prost::Message) -> Digest {
     Digest::of(message.encode_to_vec())
 }
 
+/// A request for long work as domain types, and the digest that tells it from others.
+pub fn read_start<M>(message: M) -> Result<(Start, Digest), Invalid>
+where
+    M: prost::Message,
+    Start: TryFrom<M, Error = Invalid>,
+{
+    let digest = request_digest(&message);
+    Ok((Start::try_from(message)?, digest))
+}
+
 /// Reads the fields that all requests share.
 fn start(
     request_id: String,

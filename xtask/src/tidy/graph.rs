@@ -15,7 +15,7 @@ const GRAPH: &[(&str, &[&str])] = &[
     ("model", &["lifecycle", "panel"]),
     ("collective", &[]),
     ("wire", &["lifecycle"]),
-    ("service", &["lifecycle", "wire"]),
+    ("service", &["lifecycle", "artifacts", "wire"]),
     // stages
     ("ingest", &["lifecycle", "artifacts", "panel", "tables", "wire", "service"]),
     ("features", &["lifecycle", "artifacts", "panel", "tables", "wire", "service"]),

@@ -24,6 +24,7 @@ pub(super) fn validated(
     check_scalars(&raw).map_err(of_mapping)?;
     let mut mapping = Mapping {
         path: path.to_owned(),
+        text: String::new(),
         zone: Zone::parse(&raw.time_zone).map_err(of_mapping)?,
         first_day: day("first_day", raw.first_day.as_deref()).map_err(of_mapping)?,
         last_day: day("last_day", raw.last_day.as_deref()).map_err(of_mapping)?,

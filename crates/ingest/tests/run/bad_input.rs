@@ -298,7 +298,9 @@ fn a_key_is_needed_where_customers_are_mapped() {
 fn the_files_of_a_mapping_have_digests() {
     let shop = Shop::new(MAPPING).with("orders.csv", ROWS);
     let variables = ingest::Variables::default();
-    let files = ingest::input_files(&shop.path("mapping.toml"), &variables).expect("files");
+    let files = ingest::Mapping::load(&shop.path("mapping.toml"), &variables)
+        .and_then(|mapping| mapping.input_files())
+        .expect("files");
     let names: Vec<_> = files.iter().map(|file| file.name.as_str()).collect();
     assert_eq!(names, ["mapping.toml", "orders.csv"]);
     assert_eq!(files[1].digest, lifecycle::Digest::of(ROWS));

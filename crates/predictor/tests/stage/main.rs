@@ -3,11 +3,12 @@
 mod shop;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use lifecycle::{Forecast, Frequency, Period, Series, Unwatched};
 use model::{Architecture, Description, Dimensions, Kind, Model, Network, Size, initial_weights};
 use panel::{CONTEXT_INPUTS, HORIZON_INPUTS, STATIC_INPUTS};
-use predictor::{Config, Inputs, Manifest, Predictor, run};
+use predictor::{Config, Inputs, LoadedPanel, Manifest, Predictor, run};
 use tables::FeaturesDir;
 
 /// A features artifact and a model of random weights, in one directory.
@@ -110,7 +111,7 @@ fn what_comes_after_an_origin_changes_no_forecast() {
     let loaded = Model::load(&model).expect("loads");
     let (before, after) = (
         Predictor::open(&features, &model).expect("opens"),
-        Predictor::new(loaded, scrambled).expect("joins"),
+        Predictor::new(Arc::new(loaded), Arc::new(LoadedPanel::new(scrambled))).expect("joins"),
     );
     let at = |predictor: &Predictor, origin: Period| -> Vec<Forecast> {
         let histories = predictor.histories().iter();
@@ -126,6 +127,7 @@ fn a_model_of_another_frequency_is_refused() {
     let directory = tempfile::tempdir().expect("a directory");
     let (features, _) = world(directory.path());
     let model = random_model(&features, Frequency::Month);
-    let error = Predictor::new(model, shop::panel(shop::N_PERIODS, 0)).expect_err("months");
+    let panel = LoadedPanel::new(shop::panel(shop::N_PERIODS, 0));
+    let error = Predictor::new(Arc::new(model), Arc::new(panel)).expect_err("months");
     assert!(error.to_string().contains("Month"), "{error}");
 }

@@ -778,7 +778,8 @@ pub struct StartEvaluationRequest {
     #[prost(string, tag = "2")]
     pub config_toml: ::prost::alloc::string::String,
     /// Artifacts to read, by name: content digests, SHA-256 as 64 hexadecimal digits. Needed:
-    /// `features`; any number of forecasts, each by the name of its model; `truth` where it is known.
+    /// `features`; any number of forecasts, each as `forecasts/` and the name of its model; `truth`
+    /// where it is known.
     #[prost(btree_map = "string, string", tag = "3")]
     pub inputs: ::prost::alloc::collections::BTreeMap<
         ::prost::alloc::string::String,
@@ -2123,7 +2124,7 @@ pub struct StartExplanationRequest {
     #[prost(string, tag = "2")]
     pub config_toml: ::prost::alloc::string::String,
     /// Artifacts to read, by name: content digests, SHA-256 as 64 hexadecimal digits. Needed:
-    /// `features` and `model`.
+    /// `features`, `model` and `forecasts`, the served answers.
     #[prost(btree_map = "string, string", tag = "3")]
     pub inputs: ::prost::alloc::collections::BTreeMap<
         ::prost::alloc::string::String,
@@ -2150,14 +2151,15 @@ pub struct ExplainRequest {
     /// As in PredictRequest.
     #[prost(int32, optional, tag = "4")]
     pub origin_day: ::core::option::Option<i32>,
-    /// Names of outputs as in the explainer's table, such as `halved 13`; at most 16; empty: the
-    /// explainer's choice.
+    /// Names of outputs as in the explainer's table, such as `P(halved by 13 weeks)`; at most 16;
+    /// empty: all.
     #[prost(string, repeated, tag = "5")]
     pub outputs: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     /// Model evaluations to spend at most, for all outputs together; 0: the explainer's choice.
     #[prost(uint32, tag = "6")]
     pub evaluations_max: u32,
-    /// Seed of the sampled coalitions: the same seed gives the same answer.
+    /// Seed of the background and of sampled coalitions: the same seed gives the same answer; 0 stands
+    /// for 1.
     #[prost(uint64, tag = "7")]
     pub seed: u64,
 }
@@ -2970,7 +2972,7 @@ pub struct StartIngestRequest {
     #[prost(string, tag = "2")]
     pub config_toml: ::prost::alloc::string::String,
     /// Artifacts to read, by name: content digests, SHA-256 as 64 hexadecimal digits. None is
-    /// needed; `raw` is an artifact whose files the mapping's relative paths name.
+    /// needed; `raw` is an artifact of raw files, whose folder the mapping names by `${LIFECAST_RAW}`.
     #[prost(btree_map = "string, string", tag = "3")]
     pub inputs: ::prost::alloc::collections::BTreeMap<
         ::prost::alloc::string::String,
@@ -3318,7 +3320,7 @@ pub struct StartPlanningRequest {
     #[prost(string, tag = "2")]
     pub config_toml: ::prost::alloc::string::String,
     /// Artifacts to read, by name: content digests, SHA-256 as 64 hexadecimal digits. Needed:
-    /// `features` and `forecasts`.
+    /// `forecasts`.
     #[prost(btree_map = "string, string", tag = "3")]
     pub inputs: ::prost::alloc::collections::BTreeMap<
         ::prost::alloc::string::String,

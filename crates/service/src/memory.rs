@@ -1,4 +1,4 @@
-//! The peak of resident memory, sampled over this process and its children.
+//! The peak of resident memory of a program, sampled over its process and all below it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -8,14 +8,14 @@ use sysinfo::{Pid, ProcessRefreshKind, ProcessesToUpdate, System};
 
 /// Samples every 100 ms until it is dropped.
 #[derive(Debug)]
-pub(crate) struct PeakMemory {
+pub struct PeakMemory {
     peak_bytes: Arc<AtomicU64>,
     is_over: Arc<AtomicBool>,
 }
 
 impl PeakMemory {
     /// Starts sampling in a thread of its own.
-    pub(crate) fn watch() -> Self {
+    pub fn watch() -> Self {
         let (peak_bytes, is_over) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
         let (peak, over) = (Arc::clone(&peak_bytes), Arc::clone(&is_over));
         std::thread::spawn(move || {
@@ -29,7 +29,7 @@ impl PeakMemory {
     }
 
     /// The highest sum seen so far.
-    pub(crate) fn peak_bytes(&self) -> u64 {
+    pub fn peak_bytes(&self) -> u64 {
         self.peak_bytes.load(Ordering::Relaxed)
     }
 }

@@ -1,0 +1,65 @@
+//! Flags that several commands share: where things are.
+
+use std::path::PathBuf;
+
+/// Where artifacts and unfinished work are.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct PlaceFlags {
+    /// Object store of artifacts: a folder, `memory://` or `s3://bucket/prefix`
+    #[arg(long, env = "LIFECAST_STORE", default_value = "lifecast-store")]
+    pub(crate) store: String,
+    /// Folder for fetched artifacts, checkpoints and unfinished work
+    #[arg(long, env = "LIFECAST_WORK", default_value = "lifecast-work")]
+    pub(crate) work: PathBuf,
+}
+
+/// Where the servers of stages are. A stage without one runs in this process.
+#[derive(Debug, Clone, Default, clap::Args)]
+#[command(next_help_heading = "Servers")]
+pub(crate) struct UrlFlags {
+    /// Server of every stage that has no address of its own, such as `http://127.0.0.1:7700`
+    #[arg(long, env = "LIFECAST_URL")]
+    pub(crate) url: Option<String>,
+    /// Server of ingest
+    #[arg(long, env = "LIFECAST_INGEST_URL")]
+    pub(crate) ingest_url: Option<String>,
+    /// Server of features
+    #[arg(long, env = "LIFECAST_FEATURES_URL")]
+    pub(crate) features_url: Option<String>,
+    /// Server of the trainer
+    #[arg(long, env = "LIFECAST_TRAINER_URL")]
+    pub(crate) trainer_url: Option<String>,
+    /// Server of the predictor
+    #[arg(long, env = "LIFECAST_PREDICTOR_URL")]
+    pub(crate) predictor_url: Option<String>,
+    /// Server of the evaluator
+    #[arg(long, env = "LIFECAST_EVALUATOR_URL")]
+    pub(crate) evaluator_url: Option<String>,
+    /// Server of the explainer
+    #[arg(long, env = "LIFECAST_EXPLAINER_URL")]
+    pub(crate) explainer_url: Option<String>,
+    /// Server of the planner
+    #[arg(long, env = "LIFECAST_PLANNER_URL")]
+    pub(crate) planner_url: Option<String>,
+    /// Certificates, PEM, one of which must have signed those of `https` servers
+    #[arg(long, env = "LIFECAST_TLS_CA")]
+    pub(crate) tls_ca: Option<PathBuf>,
+}
+
+impl UrlFlags {
+    /// The address of a stage's server, if it has one.
+    pub(crate) fn of_stage(&self, stage: &str) -> Option<&str> {
+        let own = match stage {
+            "ingest" => &self.ingest_url,
+            "features" => &self.features_url,
+            "train" => &self.trainer_url,
+            "predict" => &self.predictor_url,
+            "evaluate" => &self.evaluator_url,
+            "explain" => &self.explainer_url,
+            "plan" => &self.planner_url,
+            // The others are no services: they run where the command runs.
+            _ => return None,
+        };
+        own.as_deref().or(self.url.as_deref())
+    }
+}

@@ -1,0 +1,165 @@
+//! `lifecast serve`: stages as gRPC servers in this process, until it is asked to stop.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::thread;
+
+use artifacts::Store;
+use clap::ValueEnum;
+use serde::Serialize;
+use service::{Listener, Runs, Services, Stage};
+use tokio::sync::oneshot;
+use tonic::transport::Channel;
+
+use crate::customer_key;
+use crate::failure::Failure;
+use crate::flags::PlaceFlags;
+use crate::remote::endpoint;
+use crate::stages::workplace;
+
+/// What is served, where.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct ServeFlags {
+    /// Services of this process
+    #[arg(required = true, value_enum)]
+    services: Vec<Served>,
+    #[command(flatten)]
+    place: PlaceFlags,
+    #[command(flatten)]
+    server: service::Flags,
+    /// The predictor that live plans ask; without it, this server's own
+    #[arg(long, env = "LIFECAST_PREDICTOR_URL")]
+    predictor_url: Option<String>,
+    /// Certificates, PEM, one of which must have signed that of an `https` predictor
+    #[arg(long, env = "LIFECAST_TLS_CA")]
+    tls_ca: Option<std::path::PathBuf>,
+    /// Threads that answer live calls; 0: one for each core
+    #[arg(long, env = "LIFECAST_THREADS", default_value_t = 0)]
+    threads: usize,
+    /// Stop, as on SIGTERM, when stdin ends: with the process that started this one
+    #[arg(long)]
+    until_stdin_ends: bool,
+}
+
+/// A service by the name of its stage's crate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+enum Served {
+    /// All of them
+    All,
+    Ingest,
+    Features,
+    Trainer,
+    Predictor,
+    Explainer,
+    Evaluator,
+    Planner,
+}
+
+/// What `--json` says once the server listens.
+#[derive(Debug, Serialize)]
+struct Listening {
+    address: SocketAddr,
+    services: Vec<String>,
+}
+
+/// Serves until SIGTERM or ctrl-c, then drains.
+pub(crate) async fn serve(flags: ServeFlags, is_quiet: bool, is_json: bool) -> Result<(), Failure> {
+    let listener = Listener::bind(&flags.server)?;
+    let address = listener.address();
+    let served: BTreeSet<Served> = if flags.services.contains(&Served::All) {
+        Served::value_variants()[1..].iter().copied().collect()
+    } else {
+        flags.services.iter().copied().collect()
+    };
+    let services = services(&flags, &served, address)?;
+    let names: Vec<String> =
+        served.iter().map(|served| format!("{served:?}").to_lowercase()).collect();
+    if !is_quiet {
+        crate::say(&format!("{} at {address}", names.join(", ")));
+    }
+    if is_json {
+        crate::answer(&Listening { address, services: names })?;
+    }
+    let until_stdin_ends = flags.until_stdin_ends;
+    let shutdown = async {
+        tokio::select! {
+            () = service::terminated() => {}
+            () = stdin_ended(), if until_stdin_ends => {}
+        }
+    };
+    Ok(service::serve(listener, services, &flags.server, shutdown).await?)
+}
+
+fn services(
+    flags: &ServeFlags,
+    served: &BTreeSet<Served>,
+    address: SocketAddr,
+) -> Result<Services, Failure> {
+    let ServeFlags { place, server, .. } = flags;
+    let store = Store::open(&place.store)?;
+    let runs = Runs::new(&server.runs);
+    let stage = |name: &str| Stage::new(&runs, workplace(name, &store, &place.work));
+    let max_size = server.max_message_size();
+    let n_threads = match flags.threads {
+        0 => thread::available_parallelism().map_or(1, usize::from),
+        n_threads => n_threads,
+    };
+    let mut services = Services::new();
+    for service in served {
+        match service {
+            Served::All => {}
+            Served::Ingest => {
+                let key = customer_key::read_or_make(&place.work)?;
+                let variables = std::env::vars().collect();
+                services.add(ingest::server(stage("ingest"), max_size, key, variables));
+            }
+            Served::Features => {
+                services.add(features::server(stage("features"), max_size));
+            }
+            Served::Trainer => {
+                services.add(trainer::server(stage("train"), max_size));
+            }
+            Served::Predictor => {
+                services.add(predictor::server(stage("predict"), max_size, n_threads));
+            }
+            Served::Explainer => {
+                services.add(explainer::server(stage("explain"), max_size, n_threads));
+            }
+            Served::Evaluator => {
+                services.add(evaluator::server(stage("evaluate"), max_size, n_threads));
+            }
+            Served::Planner => {
+                let predictor = predictor(flags, served, address)?;
+                services.add(planner::server(stage("plan"), max_size, predictor));
+            }
+        }
+    }
+    services.add_runs(&runs, server);
+    Ok(services)
+}
+
+/// The predictor of live plans: where the flag says, else this server.
+fn predictor(
+    flags: &ServeFlags,
+    served: &BTreeSet<Served>,
+    address: SocketAddr,
+) -> Result<Channel, Failure> {
+    let own = if flags.server.tls_cert.is_some() { "https" } else { "http" };
+    let url = flags.predictor_url.clone().unwrap_or_else(|| format!("{own}://{address}"));
+    if flags.predictor_url.is_none() && !served.contains(&Served::Predictor) {
+        tracing::warn!("no --predictor-url: live plans cannot be made, only tables of plans");
+    }
+    let endpoint = endpoint(&url, flags.tls_ca.as_deref()).map_err(Failure::usage)?;
+    Ok(endpoint.connect_lazy())
+}
+
+/// Ends when nobody can write to stdin any more.
+async fn stdin_ended() {
+    let (ended, end) = oneshot::channel::<()>();
+    // A thread of its own, which nobody waits for: the runtime would not stop before a read does.
+    thread::spawn(move || {
+        let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+        drop(ended);
+    });
+    drop(end.await);
+}

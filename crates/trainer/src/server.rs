@@ -1,0 +1,44 @@
+//! `lifecast.v1.Trainer`.
+
+use artifacts::Order;
+use lifecycle::Invalid;
+use service::{Stage, produce};
+use tonic::{Request, Response, Status};
+use wire::v1::trainer_server::{Trainer, TrainerServer};
+use wire::{Start, invalid_argument, read_start, v1};
+
+use crate::{Config, Error, Inputs, run};
+
+/// The service, for a server that decodes messages of at most `max_message_size` bytes.
+pub fn server(stage: Stage, max_message_size: usize) -> TrainerServer<impl Trainer> {
+    TrainerServer::new(Server { stage }).max_decoding_message_size(max_message_size)
+}
+
+struct Server {
+    stage: Stage,
+}
+
+#[tonic::async_trait]
+impl Trainer for Server {
+    async fn start_training(
+        &self,
+        request: Request<v1::StartTrainingRequest>,
+    ) -> Result<Response<v1::StartTrainingResponse>, Status> {
+        let (start, digest) = read_start(request.into_inner()).map_err(invalid_argument)?;
+        needed(&start).map_err(invalid_argument)?;
+        let config: Config = service::config(&start.config_toml)?;
+        let Start { request_id, config_toml: _, inputs } = start;
+        let run = self.stage.start_job(&request_id, digest, move |job| {
+            let order = Order { inputs, ..Order::new(config) };
+            let checkpoint = job.place.checkpoint(&order);
+            produce(&job, order, Error::kind, move |config, inputs, output, progress| {
+                run(config, &Inputs::named(inputs, &checkpoint), output, progress)
+            })
+        })?;
+        Ok(Response::new(v1::StartTrainingResponse { run: Some(run.into()) }))
+    }
+}
+
+fn needed(start: &Start) -> Result<(), Invalid> {
+    Inputs::NEEDED.iter().try_for_each(|name| start.input(name).map(drop))
+}
