@@ -23,8 +23,8 @@ fn kill_within_stage(shop: &Shop, n_before: usize) -> bool {
         assert!(matches!(how, Some("made" | "found")), "{line}");
         n_done += 1;
     }
-    let own = format!("-{}", child.id());
-    kill_when(child, || exists_below(&shop.path("work/making"), &|name| name.ends_with(&own)))
+    let own = format!("{}-", child.id());
+    kill_when(child, || exists_below(&shop.path("work/making"), &|name| name.starts_with(&own)))
 }
 
 /// Kills a run as soon as `is_time`; whether it was killed, not ended.
