@@ -141,7 +141,11 @@ pub fn run(
 fn split(config: &Config, coverage: &Coverage, settings: Settings) -> Result<Split, Error> {
     let periods = (coverage.start, coverage.n_periods);
     config.split(coverage.frequency, periods, settings.horizon).map_err(|invalid| {
-        if config.cut.is_some() { Error::Config(invalid) } else { Error::Dataset(invalid) }
+        if config.cut.is_some() {
+            return Error::Config(invalid);
+        }
+        let reason = format!("{}, or set `cut` under [features]", invalid.reason);
+        Error::Dataset(Invalid::new(invalid.field, reason))
     })
 }
 

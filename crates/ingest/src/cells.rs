@@ -70,6 +70,8 @@ pub(crate) struct Reading {
     pub(crate) decimal: char,
     pub(crate) thousands: Option<char>,
     pub(crate) missing: Option<Vec<String>>,
+    /// Lower-case texts that mean 1 and 0 where a share is wanted.
+    pub(crate) truths: [Vec<String>; 2],
     pub(crate) calendar: Calendar,
 }
 
@@ -124,11 +126,17 @@ impl Reading {
     pub(crate) fn share(&self, cell: &Cell<'_>) -> Result<Option<f64>, NotReadable> {
         match *cell {
             Cell::Flag(flag) => Ok(Some(f64::from(u8::from(flag)))),
-            Cell::Text(text) => match text.trim().to_ascii_lowercase().as_str() {
-                "true" | "yes" | "y" | "t" => Ok(Some(1.0)),
-                "false" | "no" | "n" | "f" => Ok(Some(0.0)),
-                _ => self.number(cell),
-            },
+            Cell::Text(text) => {
+                let text = text.trim().to_lowercase();
+                let [yes, no] = &self.truths;
+                if yes.contains(&text) {
+                    Ok(Some(1.0))
+                } else if no.contains(&text) {
+                    Ok(Some(0.0))
+                } else {
+                    self.number(cell)
+                }
+            }
             _ => self.number(cell),
         }
     }
@@ -165,7 +173,8 @@ mod tests {
     fn reading(decimal: char, thousands: Option<char>) -> Reading {
         let zone = Zone::parse("UTC").expect("a zone");
         let calendar = Calendar::new(DateFormat::Usual, zone);
-        Reading { decimal, thousands, missing: None, calendar }
+        let truths = [vec!["ja".to_owned()], vec!["no".to_owned()]];
+        Reading { decimal, thousands, missing: None, truths, calendar }
     }
 
     #[test]
@@ -179,7 +188,10 @@ mod tests {
         }
         assert_eq!(plain.number(&Cell::Flag(true)), Err(NotReadable));
         assert_eq!(plain.share(&Cell::Flag(true)), Ok(Some(1.0)));
+        assert_eq!(plain.share(&Cell::Text(" Ja")), Ok(Some(1.0)));
         assert_eq!(plain.share(&Cell::Text("No")), Ok(Some(0.0)));
+        assert_eq!(plain.share(&Cell::Text("0.5")), Ok(Some(0.5)));
+        assert_eq!(plain.share(&Cell::Text("perhaps")), Err(NotReadable));
     }
 
     #[test]

@@ -19,7 +19,7 @@ pub enum Error {
         reason: String,
     },
     /// The configuration of the stage or its key is wrong.
-    #[error("{0}")]
+    #[error("ingest configuration")]
     Config(#[from] lifecycle::Invalid),
     /// A path of the mapping leads to no file.
     #[error("{}, {place}: there is no file {}", mapping.display(), pattern.display())]
@@ -70,8 +70,8 @@ pub enum Error {
         source: PolarsError,
     },
     /// A file lacks a column that the mapping names.
-    #[error("{}: has no column `{column}`{}; it has {}", path.display(), suggestion(nearest.as_ref()),
-        existing.join(", "))]
+    #[error("{}: has no column `{column}`{}; it has {}{}", path.display(),
+        suggestion(nearest.as_ref()), existing.join(", "), separation(existing))]
     MissingColumn {
         /// The file.
         path: PathBuf,
@@ -96,7 +96,7 @@ pub enum Error {
     },
     /// Most cells of a column cannot be read: the mapping, not the data, must be wrong.
     #[error("{}: column `{column}` cannot be read as {wanted} in {unreadable} of {rows} rows, such \
-        as `{example}` in row {row}", path.display())]
+        as `{example}` in row {row}; set {}", path.display(), advice(wanted))]
     Unreadable {
         /// The file.
         path: PathBuf,
@@ -170,4 +170,23 @@ impl Error {
 
 fn suggestion(nearest: Option<&String>) -> String {
     nearest.map_or(String::new(), |nearest| format!(" (did you mean `{nearest}`?)"))
+}
+
+/// A single column whose name holds a separator was not meant to be one.
+fn separation(existing: &[String]) -> String {
+    let [only] = existing else { return String::new() };
+    let Some(found) = [';', '\t', '|', ','].into_iter().find(|mark| only.contains(*mark)) else {
+        return String::new();
+    };
+    let mark = if found == '\t' { "\\t".to_owned() } else { found.to_string() };
+    format!("; if that is several columns, set `csv = {{ delimiter = \"{mark}\" }}`")
+}
+
+/// The keys of a mapping that say how such a cell is written.
+fn advice(wanted: &str) -> &'static str {
+    if wanted == "a date" {
+        "`dates.format` to how it is written"
+    } else {
+        "`csv.decimal`, `csv.thousands`, `missing` or `yes` and `no` to how it is written"
+    }
 }

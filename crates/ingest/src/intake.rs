@@ -173,6 +173,7 @@ impl Task<'_> {
             decimal: source.csv.decimal,
             thousands: source.csv.thousands,
             missing: source.missing.clone(),
+            truths: source.truths.clone(),
             calendar: Calendar::new(source.dates.clone(), self.mapping.zone.clone()),
         };
         Rules::new(self.mapping, reading, self.identity.clone())

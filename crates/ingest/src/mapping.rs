@@ -60,6 +60,8 @@ pub(crate) struct Source {
     pub(crate) csv: raw::Csv,
     /// Cells that mean "nothing here"; `None`: the usual ones.
     pub(crate) missing: Option<Vec<String>>,
+    /// Lower-case texts that mean 1 and 0 where a share is wanted.
+    pub(crate) truths: [Vec<String>; 2],
     pub(crate) dates: DateFormat,
     pub(crate) keep: Vec<Filter>,
     pub(crate) drop: Vec<Filter>,
@@ -172,6 +174,9 @@ fn reason_of(message: &str) -> String {
     let what = if message.starts_with("unknown field") { "key" } else { "value" };
     let written = quoted.next().unwrap_or_default();
     let known: Vec<&str> = quoted.collect();
+    if known.is_empty() {
+        return format!("unknown {what} `{written}`; there are none here");
+    }
     match nearest(written, known.iter().copied()) {
         Some(near) => format!("unknown {what} `{written}`; did you mean `{near}`?"),
         None => format!("unknown {what} `{written}`; known are {}", known.join(", ")),

@@ -99,10 +99,13 @@ fn positions(path: &Path, existing: &[String], wanted: &[String]) -> Result<Vec<
     wanted
         .iter()
         .map(|column| {
-            existing
-                .iter()
-                .position(|name| name == column)
-                .ok_or_else(|| missing_column(path, column, existing))
+            let mut places = existing.iter().enumerate().filter(|(_, name)| *name == column);
+            let (place, _) = places.next().ok_or_else(|| missing_column(path, column, existing))?;
+            if places.next().is_some() {
+                let reason = format!("it has two columns `{column}`; give one another name");
+                return Err(Error::Damaged { path: path.to_owned(), reason });
+            }
+            Ok(place)
         })
         .collect()
 }

@@ -12,6 +12,8 @@ mod cleaning;
 mod determinism;
 #[path = "run/formats.rs"]
 mod formats;
+#[path = "run/page.rs"]
+mod page;
 #[path = "run/panels.rs"]
 mod panels;
 #[path = "run/real_data.rs"]

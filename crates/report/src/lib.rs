@@ -4,7 +4,12 @@
 //! that works offline: styles, charts and their library are inside.
 
 mod gather;
+mod numbers;
+mod overview;
 mod page;
+mod product;
+mod quality;
+mod scores;
 mod view;
 
 use std::collections::BTreeMap;
@@ -17,13 +22,13 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// Products shown, those with explanations first.
+    /// Products with charts: those explained, the most urgent, and those that sell most.
     pub n_products: usize,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { n_products: 40 }
+        Self { n_products: 200 }
     }
 }
 
@@ -139,5 +144,5 @@ pub fn run(
     let path = output.join("report.html");
     std::fs::write(&path, &page).map_err(|source| Error::File { path, source })?;
     progress.report("report", 1, 1);
-    Ok(Summary { n_products: view.products.len(), n_bytes: page.len() })
+    Ok(Summary { n_products: view.charts.products.len(), n_bytes: page.len() })
 }

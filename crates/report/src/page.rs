@@ -4,26 +4,35 @@ use minijinja::value::Value;
 use minijinja::{AutoEscape, Environment};
 
 use crate::Error;
-use crate::view::View;
+use crate::numbers::{count, score};
+use crate::view::{Charts, View};
 
 /// The report as one self-contained HTML page.
 pub(crate) fn render(view: &View) -> Result<String, Error> {
     let mut environment = Environment::new();
     environment.set_auto_escape_callback(|_| AutoEscape::Html);
     environment.add_filter("score", score);
+    environment.add_filter("count", count);
     let template = environment.template_from_str(include_str!("report.html"))?;
+    let safe = |text: &str| Value::from_safe_string(text.to_owned());
     let page = template.render(minijinja::context! {
         view => Value::from(minijinja::value::Serde(view)),
-        view_json => Value::from_safe_string(script_json(view)),
-        charts_js => Value::from_safe_string(include_str!("charts.js").to_owned()),
+        n_charted => view.charts.products.len(),
+        has_reliability => !view.charts.reliability.is_empty(),
+        has_coverage => !view.charts.coverage.is_empty(),
+        has_scatter => !view.charts.scatter.is_empty(),
+        styles => safe(include_str!("report.css")),
+        charts_json => Value::from_safe_string(script_json(&view.charts)),
+        charts_js => safe(include_str!("charts.js")),
+        page_js => safe(include_str!("page.js")),
         plotly_js => Value::from_safe_string(plotly_js()),
     })?;
     Ok(page)
 }
 
 /// JSON that may stand inside a script element: no `<` survives, so no title can end the element.
-fn script_json(view: &View) -> String {
-    let json = serde_json::to_string(view).expect("a view is plain data");
+fn script_json(charts: &Charts) -> String {
+    let json = serde_json::to_string(charts).expect("charts are plain data");
     json.replace('<', "\\u003c").replace('\u{2028}', "\\u2028").replace('\u{2029}', "\\u2029")
 }
 
@@ -38,72 +47,85 @@ fn plotly_js() -> String {
     rest[..end].to_owned()
 }
 
-/// Three significant digits, without an exponent.
-fn score(value: f64) -> String {
-    if !value.is_finite() {
-        return "–".to_owned();
-    }
-    let digits =
-        if value == 0.0 { 3 } else { (2 - value.abs().log10().floor() as i32).clamp(0, 4) };
-    format!("{value:.*}", digits as usize)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::view::ProductView;
+    use crate::view::{Overview, PlanGroup, PlanView, ProductView, Quality};
 
-    fn view(title: &str) -> View {
+    /// A page in which every text that comes from outside is `text`.
+    fn view(text: &str) -> View {
+        let outside = || text.to_owned();
+        let product = ProductView {
+            series: outside(),
+            title: outside(),
+            category: outside(),
+            reason: outside(),
+            units: vec![None],
+            ..ProductView::default()
+        };
+        let plan = PlanView {
+            series: outside(),
+            title: outside(),
+            order: "1".into(),
+            expected: "2".into(),
+            reason: outside(),
+            place: Some(0),
+        };
         View {
-            dataset: "a shop".into(),
+            dataset: outside(),
             facts: vec![("series".into(), "1".into())],
-            findings: Vec::new(),
-            products: vec![ProductView {
-                series: "mug".into(),
-                title: title.into(),
-                category: String::new(),
-                days: vec!["2026-01-05".into()],
-                units: vec![None],
-                forecast_days: Vec::new(),
-                mean: Vec::new(),
-                fan: Vec::new(),
-                origin_days: Vec::new(),
-                turns: Vec::new(),
-                stages: Vec::new(),
-                waterfalls: Vec::new(),
-                action: String::new(),
-                reason: String::new(),
+            overview: Overview::default(),
+            plans: vec![PlanGroup {
+                action: "order".into(),
+                heading: "Order".into(),
+                n: 1,
+                rows: vec![plan],
             }],
+            findings: Vec::new(),
             score_groups: Vec::new(),
             models: Vec::new(),
-            quality: Vec::new(),
-            refused: Vec::new(),
+            quality: Quality {
+                refused: vec![(outside(), "1".into(), "1".into(), outside())],
+                files: vec![std::array::from_fn(|_| outside())],
+                spikes: vec![std::array::from_fn(|_| outside())],
+                ..Quality::default()
+            },
             artifacts: Vec::new(),
-            scatter: None,
-            reliability: Vec::new(),
+            charts: Charts { products: vec![product], ..Charts::default() },
         }
     }
 
     #[test]
-    fn a_hostile_title_stays_text() {
-        let hostile = "</script><img src=x onerror=alert(1)>";
+    fn hostile_text_stays_text_wherever_it_stands() {
+        let hostile = "</script><img src=x onerror=alert(1)>\" onload=\"alert(2)";
         let page = render(&view(hostile)).expect("a page");
-        assert!(!page.contains("<img src=x"), "the title must be escaped everywhere");
-        assert!(page.contains("\\u003c/script>"), "the title is in the JSON, escaped");
+        assert!(!page.contains("<img src=x"), "it must be escaped everywhere");
+        assert!(!page.contains("onload=\"alert"), "no attribute may end");
+        assert!(page.contains("\\u003c/script>"), "it is in the JSON, escaped");
+        // The scripts build elements from text, never from HTML.
+        for script in [include_str!("charts.js"), include_str!("page.js")] {
+            assert!(!script.contains("innerHTML") && !script.contains("insertAdjacent"));
+        }
     }
 
     #[test]
     fn the_page_needs_nothing_from_outside() {
         let page = render(&view("a mug")).expect("a page");
         assert!(page.contains("Plotly"), "the chart library is inside");
-        for outside in ["<script src", "<link ", "@import"] {
-            assert!(!page.contains(outside), "{outside} would load from outside");
+        for outside in ["<script src", "<link ", "@import", "url("] {
+            let ours = page.replace(&plotly_js(), "");
+            assert!(!ours.contains(outside), "{outside} would load from outside");
         }
     }
 
     #[test]
-    fn scores_have_three_significant_digits() {
-        let texts: Vec<String> = [0.0, 0.01234, 0.1234, 1.234, 123.4].map(score).to_vec();
-        assert_eq!(texts, ["0.000", "0.0123", "0.123", "1.23", "123"]);
+    fn every_picture_has_a_name() {
+        let mut view = view("a mug");
+        view.charts.coverage = vec![[0.5, 0.4, 0.6]];
+        view.charts.scatter = vec![("a mug".into(), 1.0, 2.0)];
+        let page = render(&view).expect("a page");
+        let n_charts = page.matches("class=\"chart").count();
+        assert_eq!(n_charts, page.matches("role=\"img\" aria-label=\"").count());
+        assert!(n_charts >= 6, "{n_charts} charts");
     }
 }

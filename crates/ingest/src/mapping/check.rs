@@ -251,6 +251,8 @@ fn source<C, R>(
         format: raw.format,
         csv: raw.csv,
         missing: raw.missing,
+        truths: [raw.yes, raw.no]
+            .map(|words| words.iter().map(|word| word.trim().to_lowercase()).collect()),
         dates,
         keep,
         drop,

@@ -47,6 +47,14 @@ fn utc() -> String {
     "UTC".to_owned()
 }
 
+fn yes() -> Vec<String> {
+    ["true", "yes", "y", "t"].map(str::to_owned).to_vec()
+}
+
+fn no() -> Vec<String> {
+    ["false", "no", "n", "f"].map(str::to_owned).to_vec()
+}
+
 fn one() -> f64 {
     1.0
 }
@@ -114,6 +122,10 @@ pub(crate) struct Source<C, R> {
     #[serde(default)]
     pub(crate) csv: Csv,
     pub(crate) missing: Option<Vec<String>>,
+    #[serde(default = "yes")]
+    pub(crate) yes: Vec<String>,
+    #[serde(default = "no")]
+    pub(crate) no: Vec<String>,
     #[serde(default)]
     pub(crate) dates: Dates,
     #[serde(default)]
@@ -186,7 +198,7 @@ impl Csv {
 pub(crate) enum Encoding {
     #[serde(rename = "utf-8")]
     Utf8,
-    #[serde(rename = "latin-1")]
+    #[serde(rename = "latin-1", alias = "windows-1252")]
     Latin1,
 }
 

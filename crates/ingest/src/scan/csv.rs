@@ -22,6 +22,13 @@ pub(crate) struct Dialect {
     pub(crate) latin: bool,
 }
 
+/// What Windows-1252 writes in the bytes 0x80 to 0x9F, of which Latin-1 makes no use: like browsers
+/// (WHATWG Encoding Standard), we take every Latin-1 text as Windows-1252, for most of it is.
+const WINDOWS_1252: [char; 32] = [
+    '€', '\u{81}', '‚', 'ƒ', '„', '…', '†', '‡', 'ˆ', '‰', 'Š', '‹', 'Œ', '\u{8d}', 'Ž', '\u{8f}',
+    '\u{90}', '‘', '’', '“', '”', '•', '–', '—', '˜', '™', 'š', '›', 'œ', '\u{9d}', 'ž', 'Ÿ',
+];
+
 pub(crate) fn columns(path: &Path, dialect: Dialect) -> Result<Vec<String>, Error> {
     let mut records = Records::open(path, dialect)?;
     records.header()
@@ -209,8 +216,10 @@ impl<'p> Records<'p> {
 
     fn push(&mut self, byte: u8) {
         if self.dialect.latin && byte >= 0x80 {
-            // The first 256 characters of Unicode are Latin-1.
-            self.content.extend_from_slice(char::from(byte).encode_utf8(&mut [0; 2]).as_bytes());
+            // Otherwise, the first 256 characters of Unicode are Latin-1.
+            let known = WINDOWS_1252.get(usize::from(byte - 0x80)).copied();
+            let character = known.unwrap_or(char::from(byte));
+            self.content.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
         } else {
             self.content.push(byte);
         }

@@ -165,6 +165,18 @@ fn a_missing_column_is_named_with_those_that_exist() {
         "SKU,date,qty\na,2010-01-04,1\n",
         expect!["orders.csv: has no column `sku` (did you mean `SKU`?); it has SKU, date, qty"],
     );
+    check_rows(
+        "sku;when;n\na;2010-01-04;1\n",
+        expect![[
+            r#"orders.csv: has no column `sku`; it has sku;when;n; if that is several columns, set `csv = { delimiter = ";" }`"#
+        ]],
+    );
+    check_rows(
+        "sku,when,sku,n\na,2010-01-04,b,1\n",
+        expect![
+            "orders.csv: is damaged or of another format: it has two columns `sku`; give one another name"
+        ],
+    );
     let ndjson = Shop::new(&MAPPING.replace("orders.csv", "o.ndjson"))
         .with("o.ndjson", "{\"sku\":\"a\",\"when\":\"2010-01-04\",\"count\":1}\n");
     check(
@@ -179,13 +191,13 @@ fn a_column_of_another_type() {
     check_rows(
         "sku,when,n\na,2010-01-04,one\nb,2010-01-05,two\nc,2010-01-05,3\n",
         expect![
-            "orders.csv: column `n` cannot be read as a number in 2 of 3 rows, such as `one` in row 1"
+            "orders.csv: column `n` cannot be read as a number in 2 of 3 rows, such as `one` in row 1; set `csv.decimal`, `csv.thousands`, `missing` or `yes` and `no` to how it is written"
         ],
     );
     check_rows(
         "sku,when,n\na,04.01.2010,1\nb,05.01.2010,2\n",
         expect![
-            "orders.csv: column `when` cannot be read as a date in 2 of 2 rows, such as `04.01.2010` in row 1"
+            "orders.csv: column `when` cannot be read as a date in 2 of 2 rows, such as `04.01.2010` in row 1; set `dates.format` to how it is written"
         ],
     );
     let shop = Shop::new(&MAPPING.replace("orders.csv", "o.parquet"));

@@ -119,7 +119,7 @@ columns = { product = "column_1", date = "column_2", quantity = "column_3", pric
 fn csv_as_the_rest_of_the_world_writes_it() {
     let rows = b"a;31.01.2010;1.200;0,5;\"caf\xe9; \"\"gro\xdf\"\"\"\r\n\
         \r\n\
-        b;01.02.2010;2,5;-;two\r\n";
+        b;01.02.2010;2,5;-;two \x80\r\n";
     let published = Shop::new(DIALECT).with("orders.csv", rows).ingest().expect("a data set");
     let sold = sold(&published);
     assert_eq!(sold[0], ("a".to_owned(), 1200.0, 0.5));
@@ -127,6 +127,7 @@ fn csv_as_the_rest_of_the_world_writes_it() {
     assert!(sold[1].2.is_nan());
     let products = published.products();
     assert_eq!(products[0].title.as_deref(), Some("caf\u{e9}; \"gro\u{df}\""));
+    assert_eq!(products[1].title.as_deref(), Some("two €"));
 }
 
 #[test]
