@@ -83,8 +83,12 @@ impl Pipeline {
     pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
         let text = std::fs::read_to_string(path)
             .with_context(|| format!("{}: cannot be read", path.display()))?;
-        let mut pipeline: Self = toml::from_str(&text)
-            .with_context(|| format!("{}: is not a valid pipeline", path.display()))?;
+        let mut pipeline: Self = toml::from_str(&text).map_err(|error| {
+            let start = error.span().map_or(0, |span| span.start).min(text.len());
+            let line = 1 + text[..start].matches('\n').count();
+            let reason = error.message().trim().replace('\n', " ");
+            anyhow::anyhow!("{}, line {line}: is not a valid pipeline: {reason}", path.display())
+        })?;
         let folder = path.parent().unwrap_or(Path::new(""));
         pipeline.ingest.mapping = pipeline.ingest.mapping.map(|mapping| folder.join(mapping));
         pipeline.check().with_context(|| format!("{}: is not a valid pipeline", path.display()))?;

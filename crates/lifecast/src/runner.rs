@@ -241,6 +241,8 @@ impl Runner {
         if let Some(folder) = wanted.parent() {
             std::fs::create_dir_all(folder).map_err(|error| Failure::file(folder, error))?;
         }
+        // A fetched file is read-only, and so is an older copy of one.
+        let _ = std::fs::remove_file(wanted);
         std::fs::copy(&fetched, wanted).map_err(|error| Failure::file(wanted, error))?;
         Ok(wanted.clone())
     }

@@ -94,7 +94,7 @@ pub fn run(
     progress.report("plan", 0, 1);
     let forecasts = tables::latest_forecasts(inputs.forecasts)?;
     let mut rows: Vec<PlanRow> =
-        forecasts.iter().filter_map(|forecast| replenish(config, forecast, 0.0)).collect();
+        forecasts.iter().filter_map(|forecast| replenish(config, forecast, None)).collect();
     rows.sort_by(|a, b| a.series.cmp(&b.series));
     tables::write(&output.join("plans.parquet"), &rows)?;
 

@@ -69,9 +69,14 @@ impl Config {
     }
 }
 
-/// The plan for one series with `stock` units at hand and on order; `None` where the forecast has
-/// no cumulative quantiles or does not reach over lead time and review.
-pub fn replenish(config: &Config, forecast: &Forecast, stock: f64) -> Option<PlanRow> {
+/// The plan for one series with `stock` units at hand and on order, counted as none where it is not
+/// known; `None` where the forecast has no cumulative quantiles or does not reach over lead time
+/// and review.
+pub fn replenish(config: &Config, forecast: &Forecast, stock: Option<f64>) -> Option<PlanRow> {
+    let at_hand = stock.map_or("what is at hand is not known".to_owned(), |stock| {
+        format!("{stock:.0} are at hand or on order")
+    });
+    let stock = stock.unwrap_or(0.0);
     let covered = config.covered_periods();
     let units = forecast.units.as_ref()?;
     if units.cumulative_quantiles.is_empty() || units.horizon() < covered {
@@ -99,7 +104,7 @@ pub fn replenish(config: &Config, forecast: &Forecast, stock: f64) -> Option<Pla
     let percent = |probability: f64| 100.0 * probability;
     let reason = format!(
         "{expected_units:.1} units expected over {covered} periods; {order_up_to:.1} cover them with \
-         probability {:.0} %, {stock:.0} are at hand or on order. Within 13 weeks the share halves \
+         probability {:.0} %, {at_hand}. Within 13 weeks the share halves \
          with probability {:.0} % and nothing is sold with {:.0} %.",
         percent(service_level),
         percent(halved),
@@ -147,7 +152,8 @@ mod tests {
 
     #[test]
     fn an_order_covers_lead_time_and_review() {
-        let row = replenish(&Config::default(), &forecast([0.2, 0.1, 0.0]), 4.0).expect("a plan");
+        let row =
+            replenish(&Config::default(), &forecast([0.2, 0.1, 0.0]), Some(4.0)).expect("a plan");
         assert_eq!((row.covered_periods, row.action.as_str()), (3, "order"));
         assert!((row.service_level - 0.8).abs() < 1e-9);
         assert!((row.order_up_to - 24.0).abs() < 1e-3);
@@ -156,16 +162,18 @@ mod tests {
 
     #[test]
     fn a_product_about_to_fall_silent_is_not_ordered() {
-        let row = replenish(&Config::default(), &forecast([0.9, 0.0, 0.7]), 0.0).expect("a plan");
+        let row = replenish(&Config::default(), &forecast([0.9, 0.0, 0.7]), None).expect("a plan");
         assert_eq!((row.order, row.action.as_str()), (0.0, "delist"));
-        let row = replenish(&Config::default(), &forecast([0.7, 0.0, 0.2]), 50.0).expect("a plan");
+        assert!(row.reason.contains("what is at hand is not known"), "{}", row.reason);
+        let row =
+            replenish(&Config::default(), &forecast([0.7, 0.0, 0.2]), Some(50.0)).expect("a plan");
         assert_eq!((row.order, row.action.as_str()), (0.0, "mark down"));
     }
 
     #[test]
     fn a_forecast_too_short_gives_no_plan() {
         let config = Config { lead_time: 8, ..Config::default() };
-        assert_eq!(replenish(&config, &forecast([0.0; 3]), 0.0), None);
+        assert_eq!(replenish(&config, &forecast([0.0; 3]), None), None);
     }
 
     #[test]

@@ -72,7 +72,7 @@ fn plan(item: &PlanItem, served: &ServedForecast) -> Result<v1::Plan, Status> {
         lot: *lot_size,
         ..Config::default()
     };
-    let row = replenish(&config, &served.forecast, *stock).ok_or_else(|| {
+    let row = replenish(&config, &served.forecast, Some(*stock)).ok_or_else(|| {
         let covered = config.covered_periods();
         let message = format!(
             "series `{series}`: lead time and review are {covered} periods, beyond the forecast's \
