@@ -23,6 +23,7 @@ mod series_inputs;
 mod standards;
 mod statics;
 mod targets;
+mod trailing;
 mod view;
 mod window;
 

@@ -8,6 +8,7 @@
 //! | `optimiser` | AdamW on flat vectors, schedule, clipping, averaged weights |
 //! | `training` | the loop |
 //! | `validation` | the combined validation loss; calibration and dependence afterwards |
+//! | `sums` | how tightly steps hang together, by the losses of their sums |
 //! | `checkpoint` | all that a training is, on disk, exactly |
 //! | `scatter` | true against predicted units of the dense baseline |
 
@@ -18,6 +19,7 @@ mod optimiser;
 mod rows;
 mod scatter;
 mod stage;
+mod sums;
 mod training;
 mod validation;
 
