@@ -26,6 +26,10 @@ impl Default for Calibration {
     }
 }
 
+/// What a temperature of e or 1/e must gain over 1, in nats over all rows: rows of the same few
+/// periods share what moves them all, and say less than as many others would.
+const PULL: f64 = 100.0;
+
 /// A row of one head: its logits, the probabilities it should have said, and its weight.
 pub type Judged = (Vec<f32>, Vec<f32>, f32);
 
@@ -41,7 +45,7 @@ pub fn temperature(rows: &[Judged]) -> f32 {
         let losses = rows.iter().map(|(logits, target, weight)| {
             f64::from(*weight) * cross_entropy(logits, target, inverse)
         });
-        losses.sum::<f64>() + 10.0 * log_temperature.powi(2)
+        losses.sum::<f64>() + PULL * log_temperature.powi(2)
     };
     smallest_of(loss, 0.5_f64.ln(), 4.0_f64.ln()).exp() as f32
 }

@@ -34,7 +34,6 @@ pub(crate) struct Transformer {
     step_wide: Linear,
     step_positions: Param<Tensor<2>>,
     units_head: Linear,
-    units_direct_head: Linear,
     outlook_in: Linear,
     turns_head: Linear,
     stages_head: Linear,
@@ -65,7 +64,6 @@ impl Transformer {
             step_wide: linear(d_wide, d_model),
             step_positions: positions(dimensions.horizon),
             units_head: linear(d_model + dimensions.n_horizon_inputs, N_UNIT_OUTPUTS),
-            units_direct_head: linear(dimensions.n_static_inputs, N_UNIT_OUTPUTS),
             outlook_in: linear(d_model, d_wide),
             turns_head: linear(d_wide + dimensions.n_static_inputs, N_TURN_LOGITS),
             stages_head: linear(d_wide + dimensions.n_static_inputs, N_STAGE_LOGITS),
@@ -117,8 +115,7 @@ impl Transformer {
 
         let first_group = n_patches + N_STATIC_TOKENS;
         let groups = tokens.clone().narrow(1, first_group, n_groups);
-        let units = self.units(groups, batch.steps.clone(), wide.clone())
-            + self.units_direct_head.forward(statics.clone()).unsqueeze_dim::<3>(1);
+        let units = self.units(groups, batch.steps.clone(), wide.clone());
         let outlook = tokens.narrow(1, n_patches, 1).reshape([n_windows, d_model]);
         let outlook = silu(self.outlook_in.forward(outlook)) + wide;
         let outlook = Tensor::cat(vec![outlook, statics], 1);

@@ -23,7 +23,6 @@ mod series_inputs;
 mod standards;
 mod statics;
 mod targets;
-mod trailing;
 mod view;
 mod window;
 

@@ -1,12 +1,10 @@
 //! Computes [`crate::STATIC_INPUTS`] from what was known at an origin. NaN means unknown.
 
-use lifecycle::N_LEVELS;
-
 use crate::calendar::Calendar;
 use crate::launch;
 use crate::life::LifeNow;
 use crate::view::{Sums, View};
-use crate::{Channel, PanelMeta, trailing};
+use crate::{Channel, PanelMeta};
 
 /// All that the numbers of one window are computed from.
 #[derive(Debug)]
@@ -40,7 +38,6 @@ pub(crate) fn numbers(known: &Known<'_>) -> Vec<Named> {
     out.extend(known.shares());
     out.extend(known.silence());
     out.extend(known.variation());
-    out.extend(known.trailing());
     out.extend(known.orders());
     out.extend(known.year_ago());
     out.extend(known.category());
@@ -235,10 +232,6 @@ impl Known<'_> {
             ("greatest_26", if half.units > 0.0 { greatest / half.units } else { f64::NAN }),
             ("log_dispersion", or_unknown(dispersion.map(|value| value.max(0.1).ln()))),
         ]
-    }
-
-    fn trailing(&self) -> [Named; N_LEVELS] {
-        trailing::numbers(self.view, self.scale)
     }
 
     /// Sum of the known values of a channel over the last weeks.

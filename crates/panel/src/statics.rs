@@ -45,21 +45,6 @@ pub const STATIC_INPUTS: &[&str] = &[
     "variation_26",
     "greatest_26",
     "log_dispersion",
-    // Quantiles of recent units: the median over the scale, then distances between neighbouring
-    // levels, from the lowest up.
-    "trailing_median",
-    "trailing_gap_05",
-    "trailing_gap_10",
-    "trailing_gap_20",
-    "trailing_gap_30",
-    "trailing_gap_40",
-    "trailing_gap_50",
-    "trailing_gap_60",
-    "trailing_gap_70",
-    "trailing_gap_80",
-    "trailing_gap_90",
-    "trailing_gap_95",
-    "trailing_gap_99",
     // Orders and returns.
     "log_order_size",
     "log_orders_13",
