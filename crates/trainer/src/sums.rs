@@ -57,3 +57,60 @@ fn loss(dependence: &Dependence, raw: &[f32], row: &Row, is_whole: bool) -> f64 
     }
     loss
 }
+
+#[cfg(test)]
+mod tests {
+    use lifecycle::{Period, Series, StageProbabilities};
+    use panel::{FilterOutlook, Window};
+
+    use super::*;
+    use crate::rows::Target;
+
+    const N_STEPS: usize = 6;
+
+    fn row(known: Vec<f32>) -> Row {
+        let stages = StageProbabilities::from_weights([1.0; 5]);
+        let window = Window {
+            series: Series::of("p"),
+            origin: Period(100),
+            scale: 10.0,
+            context: Vec::new(),
+            statics: Vec::new(),
+            horizon: Vec::new(),
+            filter: FilterOutlook { stage_now: stages, stages: [stages; 3], expected: Vec::new() },
+            age: 30,
+            n_observed: 30,
+            cold_start: false,
+            far_from_training: false,
+        };
+        let units = known.clone();
+        let target = Target { units, weight: 1.0, turns: [None; 3], stages: [None; 4] };
+        Row { window, train: None, validation: Some(target), known }
+    }
+
+    /// The correlation of two steps that is chosen for rows of these units.
+    fn chosen(units: impl Fn(usize, usize) -> f32) -> f32 {
+        let rows: Vec<Row> = (0..40)
+            .map(|number| row((0..N_STEPS).map(|step| units(number, step)).collect()))
+            .collect();
+        // A median of one scale, and levels a tenth of it apart.
+        let mut step = [-2.25_f32; N_UNIT_OUTPUTS];
+        step[N_LEVELS / 2] = 1.0;
+        let raw = step.repeat(N_STEPS);
+        let rows: Vec<(&[f32], &Row)> = rows.iter().map(|row| (&raw[..], row)).collect();
+        let apart = Dependence::independent(N_STEPS);
+        tightened(&apart, &rows, true, &Workers::new(2)).correlations()[1]
+    }
+
+    #[test]
+    fn steps_that_rise_and_fall_together_are_tied_and_others_are_not() {
+        let together = chosen(|number, _| if number % 2 == 0 { 6.0 } else { 14.0 });
+        let apart = chosen(|number, step| if (number + step) % 2 == 0 { 6.0 } else { 14.0 });
+        assert!(together > 0.5 && apart == 0.0, "{together} {apart}");
+    }
+
+    #[test]
+    fn without_rows_nothing_is_changed() {
+        assert_eq!(chosen(|_, _| f32::NAN), 0.0);
+    }
+}
