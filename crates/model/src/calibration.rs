@@ -95,7 +95,7 @@ mod tests {
     fn overconfident_logits_get_the_temperature_that_mends_them() {
         // Right in 3 of 4 rows: the logit difference should be ln 3, and is twice that.
         let logits = vec![2.0 * 3.0_f32.ln(), 0.0];
-        let rows: Vec<Judged> = (0..4000)
+        let rows: Vec<Judged> = (0..40_000)
             .map(|row| {
                 let right = if row % 4 == 0 { vec![0.0, 1.0] } else { vec![1.0, 0.0] };
                 (logits.clone(), right, 1.0)
@@ -104,7 +104,9 @@ mod tests {
         let found = temperature(&rows);
         assert!((found - 2.0).abs() < 0.1);
         assert!(loss_at(found, &rows)[0] < loss_at(1.0, &rows)[0]);
-        assert_eq!(loss_at(found, &rows)[1], 4000.0);
+        assert_eq!(loss_at(found, &rows)[1], 40_000.0);
+        // A few rows say little, whatever they say.
+        assert!((1.0..1.1).contains(&temperature(&rows[..40])));
         assert_eq!(temperature(&[]), 1.0);
     }
 }
