@@ -84,6 +84,14 @@ impl Dependence {
         Self::new(horizon, correlations)
     }
 
+    /// The same with a share of what moves all steps together: a correlation r becomes
+    /// r + share (1 - r).
+    #[must_use]
+    pub fn tightened(&self, share: f32) -> Self {
+        let tight = self.correlations.iter().map(|r| r + share * (1.0 - r));
+        Self::new(self.horizon, tight.collect())
+    }
+
     /// The correlation matrix, row-major.
     pub fn correlations(&self) -> &[f32] {
         &self.correlations
@@ -243,6 +251,9 @@ mod tests {
         assert!((together[row + level] - 270.0).abs() < 3.0);
         assert!(apart[row + level] < 225.0 && apart[row + level] > 195.0);
         assert!(apart.chunks(N_LEVELS).all(<[f32]>::is_sorted));
+        let between = Dependence::independent(3).tightened(0.5);
+        let between = between.cumulative_quantiles(&straight(3), false)[row + level];
+        assert!(between > apart[row + level] && between < together[row + level]);
     }
 
     #[test]

@@ -29,7 +29,7 @@ mod workers;
 
 pub use architecture::{Architecture, Dimensions, Kind, Size};
 pub use batch::Batch;
-pub use calibration::{Calibration, temperature};
+pub use calibration::{Calibration, Judged, loss_at, temperature};
 pub use dense::{DENSE_INPUTS, DenseScaling};
 pub use dependence::{Dependence, N_PATHS, probability_of, quantile_of};
 pub use files::{Description, Error, FORMAT, Training, weights_from_bytes, weights_to_bytes};

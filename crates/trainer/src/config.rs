@@ -39,7 +39,7 @@ pub struct Config {
     pub patience: u64,
     /// Most training rows; more are thinned evenly over origins, from a seeded start by series.
     pub rows_max: usize,
-    /// Most validation rows.
+    /// Most validation rows, and most of those that turns are judged by.
     pub validation_rows_max: usize,
     /// Share of seen products whose stage labels are validated on instead of trained on.
     pub stage_holdout: f64,

@@ -8,6 +8,7 @@
 //! | `optimiser` | AdamW on flat vectors, schedule, clipping, averaged weights |
 //! | `training` | the loop |
 //! | `validation` | the combined validation loss; calibration and dependence afterwards |
+//! | `sums` | how tightly steps hang together, by the losses of their sums |
 //! | `checkpoint` | all that a training is, on disk, exactly |
 //! | `server` | `lifecast.v1.Trainer` |
 //! | `scatter` | true against predicted units of the dense baseline |
@@ -20,6 +21,7 @@ mod rows;
 mod scatter;
 mod server;
 mod stage;
+mod sums;
 mod training;
 mod validation;
 

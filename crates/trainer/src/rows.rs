@@ -90,19 +90,31 @@ impl Rows {
         let train_stride = n_in(Part::Train).div_ceil(config.rows_max).max(1);
         let validation_stride = n_in(Part::Validation).div_ceil(config.validation_rows_max).max(1);
         let cutter = Cutter::new(source.meta, source.categories, source.fitted);
+        let turning: Vec<Vec<Period>> =
+            seen.par_iter().map(|history| turning(source, &cutter, history)).collect();
+        let n_turning = turning.iter().map(Vec::len).sum::<usize>();
+        let turning_stride = n_turning.div_ceil(config.validation_rows_max).max(1);
         let mut rows = Vec::new();
-        for (done, histories) in seen.chunks(CHUNK).enumerate() {
+        for (done, (histories, turning)) in
+            seen.chunks(CHUNK).zip(turning.chunks(CHUNK)).enumerate()
+        {
             progress.report("cut windows", (done * CHUNK) as u64, seen.len() as u64);
             let cut: Vec<Vec<Row>> = histories
                 .par_iter()
-                .map(|history| {
-                    let thin = |part, stride| {
+                .zip(turning)
+                .map(|(history, turning)| {
+                    let thin = |all: &[Period], stride| {
                         let phase = phase(&history.series, config.seed, stride);
-                        let all = origins(source, history, part);
-                        all.into_iter().skip(phase).step_by(stride).collect::<BTreeSet<Period>>()
+                        all.iter()
+                            .copied()
+                            .skip(phase)
+                            .step_by(stride)
+                            .collect::<BTreeSet<Period>>()
                     };
-                    let train = thin(Part::Train, train_stride);
-                    let validation = thin(Part::Validation, validation_stride);
+                    let train = thin(&origins(source, history, Part::Train), train_stride);
+                    let mut validation =
+                        thin(&origins(source, history, Part::Validation), validation_stride);
+                    validation.extend(thin(turning, turning_stride));
                     let held_out = is_held_out(history, config);
                     rows_of(source, &cutter, history, (&train, &validation, held_out))
                 })
@@ -169,6 +181,20 @@ fn origins(source: Source<'_>, history: &History, part: Part) -> Vec<Period> {
     let last = split.last_training_period();
     let in_part = |origin: &Period| (0..=farthest).any(|h| split.part(*origin, h) == Some(part));
     (first.0..=last.0).map(Period).filter(in_part).collect()
+}
+
+/// The validation origins of a series at which a turn is judged. Where sales are rare there are few:
+/// thinned like all others, they would be too few to fit a temperature on.
+fn turning(source: Source<'_>, cutter: &Cutter<'_>, history: &History) -> Vec<Period> {
+    let outlooks = source.meta.outlooks();
+    let is_in = |origin: Period, h: usize| source.split.part(origin, h) == Some(Part::Validation);
+    let mut all = origins(source, history, Part::Validation);
+    all.retain(|origin| outlooks.iter().any(|h| is_in(*origin, *h)));
+    all.retain(|origin| {
+        let turns = cutter.targets(history, *origin).turns;
+        turns.iter().zip(outlooks).any(|(came, h)| came.is_some() && is_in(*origin, h))
+    });
+    all
 }
 
 /// Where thinning starts in a series: spread evenly over series, the same in every run.

@@ -130,8 +130,10 @@ fn run_on(
     let validation: Vec<&Row> = rows.validation().into_iter().map(|row| &rows.rows[row]).collect();
     if config.kind == Kind::Transformer {
         progress.report("calibrate", 0, 1);
+        let is_whole = description.is_whole;
         let (calibration, dependence) =
-            calibrate(&network, &outcome.weights, &validation, &Workers::default());
+            calibrate(&network, &outcome.weights, &validation, is_whole, &Workers::default());
+        tracing::info!(?calibration, "calibrated");
         description.calibration = calibration;
         description.correlations = if dependence.correlations().is_empty() {
             model::Dependence::independent(dimensions.horizon).correlations().to_vec()

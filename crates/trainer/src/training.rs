@@ -23,10 +23,15 @@ use crate::optimiser::{Optimiser, learning_rate};
 use crate::rows::{Row, Rows, Target};
 use crate::validation::{Validation, validate};
 
+/// Later weights are kept unless they lose so much more than the best: validation rows are of few
+/// periods, and which step they like best is mostly chance, while the average of a falling learning
+/// rate is the better the later.
+const TOLERANCE: f64 = 0.005;
+
 /// What a training ends with.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outcome {
-    /// The weights with the lowest combined validation loss.
+    /// The last weights whose combined validation loss was the lowest or nearly so.
     pub weights: Vec<f32>,
     /// The step that they are of.
     pub best_step: u64,
@@ -296,9 +301,11 @@ impl Loop<'_> {
         let average = &state.optimiser.average;
         let validation = validate(self.network, average, &self.validation, &self.workers);
         let step = state.optimiser.step;
+        let combined = validation.combined;
+        let of_lines = state.lines.iter().map(|line| line.validation.combined);
+        let lowest = of_lines.fold(combined, f64::min);
         // Without validation rows the last weights are the best.
-        if self.validation.is_empty() || validation.combined < state.best.combined {
-            let combined = validation.combined;
+        if self.validation.is_empty() || combined <= lowest * (1.0 + TOLERANCE) {
             state.best = Best { step, combined, weights: average.clone() };
             state.n_stale = 0;
         } else {

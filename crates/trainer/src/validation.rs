@@ -3,14 +3,15 @@
 
 use lifecycle::{LEVELS, WQL_LEVELS};
 use model::{
-    Calibration, Dependence, Kind, N_TURN_CLASSES, N_UNIT_OUTPUTS, Network, Noise, Outputs,
-    Workers, probability_of, quantiles, softmax, stage_logits, temperature,
+    Calibration, Dependence, Judged, Kind, N_TURN_CLASSES, N_UNIT_OUTPUTS, Network, Noise, Outputs,
+    Workers, loss_at, probability_of, quantiles, stage_logits, temperature,
 };
 use panel::Window;
 use serde::{Deserialize, Serialize};
 
 use crate::losses::{dense_gradients, pinball};
 use crate::rows::{Row, Target};
+use crate::sums;
 
 /// Rows in one forward pass.
 const BATCH: usize = 64;
@@ -37,21 +38,13 @@ pub(crate) struct Validation {
 struct Sums {
     wql: [f64; 2],
     wql_even: [f64; 2],
-    turns: [f64; 2],
-    stages: [f64; 2],
     squared: [f64; 2],
 }
 
 impl Sums {
     fn add(&mut self, other: &Self) {
-        let mine = [
-            &mut self.wql,
-            &mut self.wql_even,
-            &mut self.turns,
-            &mut self.stages,
-            &mut self.squared,
-        ];
-        let others = [other.wql, other.wql_even, other.turns, other.stages, other.squared];
+        let mine = [&mut self.wql, &mut self.wql_even, &mut self.squared];
+        let others = [other.wql, other.wql_even, other.squared];
         for (sum, term) in mine.into_iter().zip(others) {
             sum[0] += term[0];
             sum[1] += term[1];
@@ -75,14 +68,14 @@ pub(crate) fn validate(
     workers: &Workers,
 ) -> Validation {
     let network = network.with_weights(weights);
-    let mut sums = Sums::default();
+    let (mut sums, mut heads) = (Sums::default(), Heads::default());
     for (outputs, chunk) in outputs(&network, rows, workers).iter().zip(rows.chunks(BATCH)) {
         match network.kind() {
             Kind::Transformer => {
                 for (raw, row) in outputs.rows().zip(chunk) {
                     let Some(target) = &row.validation else { continue };
                     unit_sums(raw.units, target, &row.window, &mut sums);
-                    probability_sums(raw.turns, raw.stages, target, &mut sums);
+                    heads.add(raw.turns, raw.stages, target);
                 }
             }
             Kind::Dense => {
@@ -102,7 +95,8 @@ pub(crate) fn validate(
     }
     let mean = |[sum, weight]: [f64; 2]| if weight > 0.0 { sum / weight } else { 0.0 };
     let (wql, wql_even) = (mean(sums.wql), mean(sums.wql_even));
-    let (turns, stages, squared) = (mean(sums.turns), mean(sums.stages), mean(sums.squared));
+    let (turns, stages) = (Heads::loss(&heads.turns), Heads::loss(&heads.stages));
+    let squared = mean(sums.squared);
     let combined = f64::midpoint(wql, wql_even) + turns + 0.5 * stages + squared;
     Validation { wql, wql_even, turns, stages, squared, combined }
 }
@@ -122,26 +116,37 @@ fn unit_sums(raw: &[f32], target: &Target, window: &Window, sums: &mut Sums) {
     }
 }
 
-fn probability_sums(turns: &[f32], stages: &[f32], target: &Target, sums: &mut Sums) {
-    for (logits, class) in turns.chunks_exact(N_TURN_CLASSES).zip(target.turns) {
-        if let Some(class) = class {
-            let probability = softmax::<N_TURN_CLASSES>(logits, 1.0)[usize::from(class)];
-            sums.turns[0] -= f64::from(probability.max(1e-30).ln());
-            sums.turns[1] += 1.0;
+/// Rows of every head of probabilities: turns at each horizon, stage now and at each horizon.
+#[derive(Debug, Default)]
+struct Heads {
+    turns: [Vec<Judged>; 3],
+    stages: [Vec<Judged>; 4],
+}
+
+impl Heads {
+    fn add(&mut self, turns: &[f32], stages: &[f32], target: &Target) {
+        let of_turns = turns.chunks_exact(N_TURN_CLASSES).zip(target.turns).zip(&mut self.turns);
+        for ((logits, class), rows) in of_turns {
+            if let Some(class) = class {
+                let mut truth = vec![0.0; N_TURN_CLASSES];
+                truth[usize::from(class)] = 1.0;
+                rows.push((logits.to_vec(), truth, 1.0));
+            }
+        }
+        for (head, (label, rows)) in target.stages.iter().zip(&mut self.stages).enumerate() {
+            if let Some((truth, weight)) = label {
+                let logits = stage_logits(stages, head.checked_sub(1));
+                rows.push((logits.to_vec(), truth[..logits.len()].to_vec(), *weight));
+            }
         }
     }
-    for (head, label) in target.stages.iter().enumerate() {
-        let Some((truth, weight)) = label else { continue };
-        let logits = stage_logits(stages, head.checked_sub(1));
-        let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        let total: f32 = logits.iter().map(|logit| (logit - largest).exp()).sum();
-        let loss: f32 = logits
-            .iter()
-            .zip(truth)
-            .map(|(logit, truth)| truth * (largest + total.ln() - logit))
-            .sum();
-        sums.stages[0] += f64::from(weight * loss);
-        sums.stages[1] += f64::from(*weight);
+
+    /// Mean loss of some heads as they will be served: each at its best temperature.
+    fn loss(heads: &[Vec<Judged>]) -> f64 {
+        let sums = heads.iter().map(|rows| loss_at(temperature(rows), rows));
+        let [loss, weight] =
+            sums.fold([0.0; 2], |[loss, total], [more, weight]| [loss + more, total + weight]);
+        if weight > 0.0 { loss / weight } else { 0.0 }
     }
 }
 
@@ -150,38 +155,23 @@ pub(crate) fn calibrate(
     network: &Network,
     weights: &[f32],
     rows: &[&Row],
+    is_whole: bool,
     workers: &Workers,
 ) -> (Calibration, Dependence) {
     let network = network.with_weights(weights);
     let outputs = outputs(&network, rows, workers);
     let raws: Vec<_> = outputs.iter().flat_map(Outputs::rows).collect();
-    let with_targets =
-        || raws.iter().zip(rows).filter_map(|(raw, row)| Some((raw, row.validation.as_ref()?)));
-    let turn_temperature = |outlook: usize| {
-        let rows: Vec<_> = with_targets()
-            .filter_map(|(raw, target)| {
-                let mut truth = vec![0.0; N_TURN_CLASSES];
-                truth[usize::from(target.turns[outlook]?)] = 1.0;
-                let place = outlook * N_TURN_CLASSES..(outlook + 1) * N_TURN_CLASSES;
-                Some((&raw.turns[place], truth, 1.0))
-            })
-            .collect();
-        temperature(&rows)
-    };
-    let stage_temperature = |head: usize| {
-        let rows: Vec<_> = with_targets()
-            .filter_map(|(raw, target)| {
-                let (truth, weight) = target.stages[head]?;
-                let logits = stage_logits(raw.stages, head.checked_sub(1));
-                Some((logits, truth[..logits.len()].to_vec(), weight))
-            })
-            .collect();
-        temperature(&rows)
-    };
+    let mut heads = Heads::default();
+    for (raw, row) in raws.iter().zip(rows) {
+        if let Some(target) = &row.validation {
+            heads.add(raw.turns, raw.stages, target);
+        }
+    }
+    let Heads { turns, stages } = &heads;
     let calibration = Calibration {
-        turns: std::array::from_fn(turn_temperature),
-        stage_now: stage_temperature(0),
-        stages: std::array::from_fn(|outlook| stage_temperature(outlook + 1)),
+        turns: std::array::from_fn(|outlook| temperature(&turns[outlook])),
+        stage_now: temperature(&stages[0]),
+        stages: std::array::from_fn(|outlook| temperature(&stages[outlook + 1])),
         cold_start_width: cold_start_width(
             raws.iter().map(|raw| raw.units).zip(rows.iter().copied()),
         ),
@@ -197,7 +187,10 @@ pub(crate) fn calibrate(
             (probabilities(raw.units, row, &mut noise), weight)
         })
         .collect();
-    (calibration, Dependence::fit(horizon, &ranks))
+    let fitted = Dependence::fit(horizon, &ranks);
+    let units: Vec<(&[f32], &Row)> =
+        raws.iter().map(|raw| raw.units).zip(rows.iter().copied()).collect();
+    (calibration, sums::tightened(&fitted, &units, is_whole, workers))
 }
 
 /// The probability of what came at each step, drawn at random within a whole number's width, since
