@@ -27,7 +27,10 @@ pub(crate) fn headline(scores: &[Score]) -> String {
         let best = others.min_by(|a, b| (sign * a.value).total_cmp(&(sign * b.value)));
         let mark = match best {
             _ if !ours.identifiable => " not identifiable",
-            Some(best) if sign * best.value < sign * ours.value => " behind",
+            Some(best) if sign * best.value >= sign * ours.value => "",
+            // Whether it is more than chance: the paired verdicts of the report are sharper.
+            Some(best) if (ours.low..=ours.high).contains(&best.value) => " (close)",
+            Some(_) => " behind",
             _ => "",
         };
         let best = best.map_or(String::new(), |best| format!("{:.4} {}", best.value, best.model));
