@@ -35,11 +35,11 @@ impl Backend {
         let wrong = |reason: String| Error::Address { uri: uri.to_owned(), reason };
         match uri.split_once("://") {
             None if uri.is_empty() => Err(wrong("must not be empty".into())),
-            None => Self::folder(Path::new(uri)),
+            None => Self::folder(uri, Path::new(uri)),
             Some(("file", path)) if path.starts_with('/') => {
                 let path = object_store::path::Path::from_url_path(path)
                     .map_err(|error| wrong(error.to_string()))?;
-                Self::folder(&PathBuf::from(format!("/{path}")))
+                Self::folder(uri, &PathBuf::from(format!("/{path}")))
             }
             Some(("file", _)) => Err(wrong("a file address starts with `file:///`".into())),
             Some(("memory", _)) => Ok(Self::Bucket(Bucket::new(Arc::new(InMemory::new()), ""))),
@@ -52,8 +52,13 @@ impl Backend {
         }
     }
 
-    fn folder(root: &Path) -> Result<Self, Error> {
-        Ok(Self::Folder(Arc::new(Folder::open(root)?)))
+    fn folder(uri: &str, root: &Path) -> Result<Self, Error> {
+        let folder = Folder::open(root).map_err(|error| {
+            let cause = std::error::Error::source(&error).map(ToString::to_string);
+            let reason = format!("{error}: {}", cause.unwrap_or_default());
+            Error::Address { uri: uri.to_owned(), reason }
+        })?;
+        Ok(Self::Folder(Arc::new(folder)))
     }
 
     /// The bytes of a record, if it is there.

@@ -38,6 +38,12 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+    /// The folder of the store was there and is not any more.
+    #[error("the store's folder `{root}` is gone; is its volume mounted?", root = root.display())]
+    Gone {
+        /// The store's root.
+        root: PathBuf,
+    },
     /// The directory holds something that an artifact cannot.
     #[error("cannot publish `{path}`: {reason}", path = path.display())]
     Unpublishable {
@@ -110,6 +116,7 @@ impl Error {
                 | io::ErrorKind::ReadOnlyFilesystem => ErrorKind::Usage,
                 _ => ErrorKind::Internal,
             },
+            Self::Gone { .. } => ErrorKind::Unreachable,
             Self::Missing { .. } | Self::Corrupt { .. } | Self::CorruptRecord { .. } => {
                 ErrorKind::Data
             }

@@ -42,7 +42,7 @@ impl Folder {
     pub(crate) fn read(&self, record: &str) -> Result<Option<Vec<u8>>, Error> {
         let path = self.root.join(record);
         let Some(file) = found(fs::File::open(&path)).map_err(Error::io("open", &path))? else {
-            return Ok(None);
+            return self.missing();
         };
         let mut bytes = Vec::new();
         file.take(RECORD_BYTES_MAX + 1)
@@ -52,6 +52,7 @@ impl Folder {
     }
 
     pub(crate) fn create(&self, record: &str, bytes: &[u8]) -> Result<bool, Error> {
+        self.present()?;
         let scratch = self.scratch.path();
         write_durably(&scratch, bytes)?;
         let path = self.root.join(record);
@@ -65,6 +66,7 @@ impl Folder {
     }
 
     pub(crate) fn write(&self, record: &str, bytes: &[u8]) -> Result<(), Error> {
+        self.present()?;
         let scratch = self.scratch.path();
         write_durably(&scratch, bytes)?;
         self.replace(&scratch, record)
@@ -72,6 +74,7 @@ impl Folder {
 
     /// Stores a copy of the file under its digest, in place of what may lie there damaged.
     pub(crate) fn store_blob(&self, source: &Path) -> Result<(u64, Digest), Error> {
+        self.present()?;
         let scratch = self.scratch.path();
         let (length, digest) = copy_durably(source, &scratch)?;
         set_read_only(&scratch)?; // fetched files are links to the blob
@@ -88,14 +91,18 @@ impl Folder {
             }
             linked => linked,
         };
-        found(copied).map(|blob| blob.is_some()).map_err(Error::io("read", &path))
+        match found(copied).map_err(Error::io("read", &path))? {
+            Some(()) => Ok(true),
+            None => self.present().map(|()| false),
+        }
     }
 
     pub(crate) fn length(&self, object: &str) -> Result<Option<u64>, Error> {
         let path = self.root.join(object);
-        found(fs::metadata(&path))
-            .map(|metadata| metadata.map(|metadata| metadata.len()))
-            .map_err(Error::io("look at", &path))
+        match found(fs::metadata(&path)).map_err(Error::io("look at", &path))? {
+            Some(metadata) => Ok(Some(metadata.len())),
+            None => self.missing(),
+        }
     }
 
     pub(crate) fn set_aside(&self, object: &str) -> Result<(), Error> {
@@ -109,6 +116,19 @@ impl Folder {
         let path = self.root.join(object);
         found(fs::remove_file(&path)).map_err(Error::io("delete", &path))?;
         sync_parent(&path)
+    }
+
+    /// Whether the store itself is there: what is not in a store that is gone may well exist.
+    fn present(&self) -> Result<(), Error> {
+        if self.root.join(KEYS).is_dir() {
+            return Ok(());
+        }
+        Err(Error::Gone { root: self.root.clone() })
+    }
+
+    /// Nothing, of a store that is there.
+    fn missing<T>(&self) -> Result<Option<T>, Error> {
+        self.present().map(|()| None)
     }
 
     /// Gives a durable scratch file its name, which from then on stands for it, crash or not.

@@ -38,6 +38,8 @@ impl Store {
     /// its own. What it wrote counts only once it is published; a process killed on the way leaves
     /// nothing but a folder under `work`, which the next to work there clears.
     ///
+    /// Of two that ask for the same with the same `work`, the second waits for what the first makes.
+    ///
     /// # Errors
     ///
     /// `Store` where the store fails, `Make` with the first error of `make`, unchanged.
@@ -49,6 +51,12 @@ impl Store {
         make: impl FnOnce(&BTreeMap<String, PathBuf>, &Path) -> Result<(), E> + Send + 'static,
     ) -> Result<Produced, ProduceError<E>> {
         let digest = key.digest();
+        if let Some(artifact) = self.lookup(key).await? {
+            return Ok(Produced { artifact, key: digest, cached: true });
+        }
+        let lock = work.join("locks").join(digest.to_string());
+        let _lock = blocking(move || lock_file(&lock)).await?;
+        // Whoever held the lock may have made it meanwhile.
         if let Some(artifact) = self.lookup(key).await? {
             return Ok(Produced { artifact, key: digest, cached: true });
         }
@@ -73,8 +81,23 @@ impl Store {
     }
 }
 
+/// Waits for the lock of a file, which is held until the file is dropped. Where the file system has
+/// no locks, nobody waits.
+fn lock_file(path: &Path) -> Result<std::fs::File, Error> {
+    let folder = path.parent().unwrap_or(path);
+    std::fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
+    let file = std::fs::File::create(path).map_err(Error::io("create", path))?;
+    if let Err(error) = file.lock() {
+        tracing::debug!(%error, "no file locks here: work may be done twice");
+    }
+    Ok(file)
+}
+
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
 
     fn key(seed: u64) -> Key {
@@ -85,6 +108,27 @@ mod tests {
             inputs: BTreeMap::new(),
             execution: BTreeMap::new(),
         }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn two_who_ask_for_the_same_make_it_once() {
+        let work = tempfile::tempdir().expect("a folder");
+        let store = Store::open("memory://").expect("a store");
+        let (none, n_made) = (BTreeMap::new(), Arc::new(AtomicUsize::new(0)));
+        let ask = || {
+            let n_made = Arc::clone(&n_made);
+            let make = move |_: &_, output: &Path| {
+                n_made.fetch_add(1, Ordering::Relaxed);
+                std::fs::write(output.join("file"), "text")
+            };
+            let (store, none, work) = (store.clone(), none.clone(), work.path().to_owned());
+            async move { store.produce(&key(3), &none, &work, make).await }
+        };
+        let (one, other) = tokio::join!(ask(), ask());
+        let [one, other] = [one, other].map(|produced| produced.expect("an artifact"));
+        assert_eq!(one.artifact, other.artifact);
+        assert_ne!(one.cached, other.cached);
+        assert_eq!(n_made.load(Ordering::Relaxed), 1);
     }
 
     #[tokio::test]

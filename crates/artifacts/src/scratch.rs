@@ -45,6 +45,8 @@ impl Scratch {
 
     /// A path in the folder that nobody else was given.
     pub(crate) fn path(&self) -> PathBuf {
+        // Somebody may have cleared it away; whoever writes hears if it cannot be made again.
+        let _ = fs::create_dir_all(&self.folder);
         self.folder.join(self.n_files.fetch_add(1, Ordering::Relaxed).to_string())
     }
 }

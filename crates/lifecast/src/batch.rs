@@ -141,7 +141,7 @@ async fn deliver(
 
 /// Copies all files of a folder; what is there under other names stays.
 fn copy(from: &Path, to: &Path) -> Result<(), Failure> {
-    std::fs::create_dir_all(to).map_err(|error| Failure::file(to, error))?;
+    std::fs::create_dir_all(to).map_err(|error| Failure::given_path(to, error))?;
     for entry in std::fs::read_dir(from).map_err(|error| Failure::file(from, error))? {
         let entry = entry.map_err(|error| Failure::file(from, error))?;
         let (source, target) = (entry.path(), to.join(entry.file_name()));
@@ -150,7 +150,7 @@ fn copy(from: &Path, to: &Path) -> Result<(), Failure> {
         } else {
             // A fetched file is read-only; its copy is the caller's.
             let _ = std::fs::remove_file(&target);
-            std::fs::copy(&source, &target).map_err(|error| Failure::file(&target, error))?;
+            std::fs::copy(&source, &target).map_err(|error| Failure::given_path(&target, error))?;
         }
     }
     Ok(())

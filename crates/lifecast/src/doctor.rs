@@ -129,6 +129,6 @@ fn check_folder(folder: &std::path::Path) -> Result<(), String> {
 
 /// Whether a server accepts connections.
 async fn check_server(url: &str, flags: &UrlFlags) -> Result<(), String> {
-    let endpoint = endpoint(url, flags.tls_ca.as_deref()).map_err(|error| format!("{error:#}"))?;
+    let endpoint = endpoint(url, &flags.tls).map_err(|error| format!("{error:#}"))?;
     endpoint.connect().await.map(drop).map_err(|error| service::error_chain(&error))
 }

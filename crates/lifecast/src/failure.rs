@@ -39,6 +39,12 @@ impl Failure {
         Self::internal(error)
     }
 
+    /// A path that somebody gave and that cannot be used.
+    pub(crate) fn given_path(path: &Path, error: std::io::Error) -> Self {
+        let Self { error, .. } = Self::file(path, error);
+        Self::usage(error)
+    }
+
     /// A stage's failure, with its name in front.
     pub(crate) fn of_production(stage: &str, error: ProduceError<Self>) -> Self {
         let failure = match error {

@@ -41,9 +41,22 @@ pub(crate) struct UrlFlags {
     /// Server of the planner
     #[arg(long, env = "LIFECAST_PLANNER_URL")]
     pub(crate) planner_url: Option<String>,
+    #[command(flatten)]
+    pub(crate) tls: ClientTlsFlags,
+}
+
+/// How `https` servers are recognised, and recognise us.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(crate) struct ClientTlsFlags {
     /// Certificates, PEM, one of which must have signed those of `https` servers
-    #[arg(long, env = "LIFECAST_TLS_CA")]
-    pub(crate) tls_ca: Option<PathBuf>,
+    #[arg(long = "tls-ca", env = "LIFECAST_TLS_CA")]
+    pub(crate) ca: Option<PathBuf>,
+    /// Our own certificate chain, PEM, for servers that ask for one
+    #[arg(long = "tls-client-cert", env = "LIFECAST_TLS_CLIENT_CERT", requires = "client_key")]
+    pub(crate) client_cert: Option<PathBuf>,
+    /// Private key of our own certificate, PEM
+    #[arg(long = "tls-client-key", env = "LIFECAST_TLS_CLIENT_KEY", requires = "client_cert")]
+    pub(crate) client_key: Option<PathBuf>,
 }
 
 impl UrlFlags {

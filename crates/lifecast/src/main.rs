@@ -110,7 +110,10 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(&Failure::internal(error.into())),
     };
-    match runtime.block_on(act(flags)) {
+    let result = runtime.block_on(act(flags));
+    // Work that does not hear that it is cancelled must not keep the process.
+    runtime.shutdown_background();
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => fail(&failure),
     }

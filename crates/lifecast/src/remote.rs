@@ -5,18 +5,25 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use backon::{ExponentialBuilder, Retryable};
 use lifecycle::{Digest, ErrorKind, Invalid, Progress};
-use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
+use tonic::Code;
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 use wire::v1::{self, runs_client::RunsClient};
 use wire::{Outcome, Run, RunState, Start, StartIngest};
 
 use crate::failure::Failure;
-use crate::flags::UrlFlags;
+use crate::flags::{ClientTlsFlags, UrlFlags};
 
 /// How long a server may take to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a server may take to begin an answer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(90);
+
+/// How often a silent server is asked whether it still lives, and how long it may take.
+const KEEP_ALIVE: Duration = Duration::from_secs(20);
 
 /// A server that may be restarting is tried again so often, after ever longer pauses.
 const N_RETRIES: usize = 6;
@@ -65,7 +72,7 @@ impl Request {
 impl Remote {
     /// The server at an address; it is connected to when it is first needed.
     pub(crate) fn new(url: &str, flags: &UrlFlags) -> Result<Self, Failure> {
-        let endpoint = endpoint(url, flags.tls_ca.as_deref()).map_err(Failure::usage)?;
+        let endpoint = endpoint(url, &flags.tls).map_err(Failure::usage)?;
         Ok(Self { url: url.to_owned(), channel: endpoint.connect_lazy() })
     }
 
@@ -77,7 +84,9 @@ impl Remote {
     /// What an answer other than OK means to the caller.
     pub(crate) fn refused(&self, status: &tonic::Status) -> Failure {
         let kind = service::kind_of(status);
-        let error = if kind == ErrorKind::Unreachable {
+        let error = if status.code() == Code::Unimplemented {
+            anyhow::anyhow!("{} does not serve this; see --url and its kin in --help", self.url)
+        } else if kind == ErrorKind::Unreachable {
             let mut cause = std::error::Error::source(status);
             while let Some(deeper) = cause.and_then(std::error::Error::source) {
                 cause = Some(deeper);
@@ -207,20 +216,32 @@ impl Remote {
 }
 
 /// How to reach an address.
-pub(crate) fn endpoint(url: &str, tls_ca: Option<&Path>) -> anyhow::Result<Endpoint> {
-    let endpoint = Endpoint::from_shared(url.to_owned())
-        .with_context(|| format!("`{url}` is no address such as http://127.0.0.1:7700"))?
-        .connect_timeout(CONNECT_TIMEOUT);
-    if !url.starts_with("https:") {
+pub(crate) fn endpoint(url: &str, tls: &ClientTlsFlags) -> anyhow::Result<Endpoint> {
+    let wrong = || format!("`{url}` is no address such as http://127.0.0.1:7700");
+    let endpoint = Endpoint::from_shared(url.to_owned()).with_context(wrong)?;
+    let is_tls = url.starts_with("https://");
+    ensure!(is_tls || url.starts_with("http://"), wrong());
+    let endpoint = endpoint
+        .connect_timeout(CONNECT_TIMEOUT)
+        .timeout(ANSWER_TIMEOUT)
+        .tcp_keepalive(Some(KEEP_ALIVE))
+        .http2_keep_alive_interval(KEEP_ALIVE)
+        .keep_alive_timeout(KEEP_ALIVE)
+        .keep_alive_while_idle(true);
+    if !is_tls {
         return Ok(endpoint);
     }
-    let mut tls = ClientTlsConfig::new();
-    if let Some(path) = tls_ca {
-        let pem =
-            std::fs::read(path).with_context(|| format!("{}: cannot be read", path.display()))?;
-        tls = tls.ca_certificate(Certificate::from_pem(pem));
+    let read = |path: &Path| {
+        std::fs::read(path).with_context(|| format!("{}: cannot be read", path.display()))
+    };
+    let mut config = ClientTlsConfig::new();
+    if let Some(ca) = &tls.ca {
+        config = config.ca_certificate(Certificate::from_pem(read(ca)?));
     }
-    endpoint.tls_config(tls).context("--tls-ca")
+    if let (Some(certificate), Some(key)) = (&tls.client_cert, &tls.client_key) {
+        config = config.identity(Identity::from_pem(read(certificate)?, read(key)?));
+    }
+    endpoint.tls_config(config).context("--tls-ca, --tls-client-cert or --tls-client-key")
 }
 
 /// A name for this piece of work of this process. It says what is asked for, so that a repeat joins

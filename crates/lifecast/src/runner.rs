@@ -239,11 +239,11 @@ impl Runner {
         let fetched = self.stages.fetched(report).await?.join("report.html");
         let Some(wanted) = &self.place.report else { return Ok(fetched) };
         if let Some(folder) = wanted.parent() {
-            std::fs::create_dir_all(folder).map_err(|error| Failure::file(folder, error))?;
+            std::fs::create_dir_all(folder).map_err(|error| Failure::given_path(folder, error))?;
         }
         // A fetched file is read-only, and so is an older copy of one.
         let _ = std::fs::remove_file(wanted);
-        std::fs::copy(&fetched, wanted).map_err(|error| Failure::file(wanted, error))?;
+        std::fs::copy(&fetched, wanted).map_err(|error| Failure::given_path(wanted, error))?;
         Ok(wanted.clone())
     }
 

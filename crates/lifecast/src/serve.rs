@@ -5,15 +5,14 @@ use std::net::SocketAddr;
 use std::thread;
 
 use artifacts::Store;
-use clap::ValueEnum;
+use clap::{ValueEnum, value_parser};
 use serde::Serialize;
 use service::{Listener, Runs, Services, Stage};
 use tokio::sync::oneshot;
-use tonic::transport::Channel;
 
 use crate::customer_key;
 use crate::failure::Failure;
-use crate::flags::PlaceFlags;
+use crate::flags::{ClientTlsFlags, PlaceFlags};
 use crate::remote::endpoint;
 use crate::stages::workplace;
 
@@ -27,15 +26,15 @@ pub(crate) struct ServeFlags {
     place: PlaceFlags,
     #[command(flatten)]
     server: service::Flags,
-    /// The predictor that live plans ask; without it, this server's own
+    /// The predictor that live plans ask; without it, one in this process
     #[arg(long, env = "LIFECAST_PREDICTOR_URL")]
     predictor_url: Option<String>,
-    /// Certificates, PEM, one of which must have signed that of an `https` predictor
-    #[arg(long, env = "LIFECAST_TLS_CA")]
-    tls_ca: Option<std::path::PathBuf>,
+    /// How that predictor is recognised, and recognises us
+    #[command(flatten)]
+    tls: ClientTlsFlags,
     /// Threads that answer live calls; 0: one for each core
-    #[arg(long, env = "LIFECAST_THREADS", default_value_t = 0)]
-    threads: usize,
+    #[arg(long, env = "LIFECAST_THREADS", default_value_t = 0, value_parser = value_parser!(u32).range(..=1024))]
+    threads: u32,
     /// Stop, as on SIGTERM, when stdin ends: with the process that started this one
     #[arg(long)]
     until_stdin_ends: bool,
@@ -64,6 +63,7 @@ struct Listening {
 
 /// Serves until SIGTERM or ctrl-c, then drains.
 pub(crate) async fn serve(flags: ServeFlags, is_quiet: bool, is_json: bool) -> Result<(), Failure> {
+    flags.server.check()?;
     let listener = Listener::bind(&flags.server)?;
     let address = listener.address();
     let served: BTreeSet<Served> = if flags.services.contains(&Served::All) {
@@ -71,7 +71,7 @@ pub(crate) async fn serve(flags: ServeFlags, is_quiet: bool, is_json: bool) -> R
     } else {
         flags.services.iter().copied().collect()
     };
-    let services = services(&flags, &served, address)?;
+    let services = services(&flags, &served)?;
     let names: Vec<String> =
         served.iter().map(|served| format!("{served:?}").to_lowercase()).collect();
     if !is_quiet {
@@ -90,11 +90,7 @@ pub(crate) async fn serve(flags: ServeFlags, is_quiet: bool, is_json: bool) -> R
     Ok(service::serve(listener, services, &flags.server, shutdown).await?)
 }
 
-fn services(
-    flags: &ServeFlags,
-    served: &BTreeSet<Served>,
-    address: SocketAddr,
-) -> Result<Services, Failure> {
+fn services(flags: &ServeFlags, served: &BTreeSet<Served>) -> Result<Services, Failure> {
     let ServeFlags { place, server, .. } = flags;
     let store = Store::open(&place.store)?;
     let runs = Runs::new(&server.runs);
@@ -102,8 +98,9 @@ fn services(
     let max_size = server.max_message_size();
     let n_threads = match flags.threads {
         0 => thread::available_parallelism().map_or(1, usize::from),
-        n_threads => n_threads,
+        n_threads => n_threads as usize,
     };
+    let predictor = predictor::server(stage("predict"), max_size, n_threads);
     let mut services = Services::new();
     for service in served {
         match service {
@@ -120,7 +117,7 @@ fn services(
                 services.add(trainer::server(stage("train"), max_size));
             }
             Served::Predictor => {
-                services.add(predictor::server(stage("predict"), max_size, n_threads));
+                services.add(predictor.clone());
             }
             Served::Explainer => {
                 services.add(explainer::server(stage("explain"), max_size, n_threads));
@@ -129,28 +126,19 @@ fn services(
                 services.add(evaluator::server(stage("evaluate"), max_size, n_threads));
             }
             Served::Planner => {
-                let predictor = predictor(flags, served, address)?;
+                let predictor = match &flags.predictor_url {
+                    Some(url) => {
+                        let endpoint = endpoint(url, &flags.tls).map_err(Failure::usage)?;
+                        endpoint.connect_lazy()
+                    }
+                    None => service::in_process(predictor.clone()),
+                };
                 services.add(planner::server(stage("plan"), max_size, predictor));
             }
         }
     }
     services.add_runs(&runs, server);
     Ok(services)
-}
-
-/// The predictor of live plans: where the flag says, else this server.
-fn predictor(
-    flags: &ServeFlags,
-    served: &BTreeSet<Served>,
-    address: SocketAddr,
-) -> Result<Channel, Failure> {
-    let own = if flags.server.tls_cert.is_some() { "https" } else { "http" };
-    let url = flags.predictor_url.clone().unwrap_or_else(|| format!("{own}://{address}"));
-    if flags.predictor_url.is_none() && !served.contains(&Served::Predictor) {
-        tracing::warn!("no --predictor-url: live plans cannot be made, only tables of plans");
-    }
-    let endpoint = endpoint(&url, flags.tls_ca.as_deref()).map_err(Failure::usage)?;
-    Ok(endpoint.connect_lazy())
 }
 
 /// Ends when nobody can write to stdin any more.

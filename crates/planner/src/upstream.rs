@@ -1,6 +1,6 @@
 //! The predictor, as the planner asks it.
 
-use service::{error_chain, status};
+use service::status;
 use tonic::transport::Channel;
 use tonic::{Code, Status};
 use wire::v1::predictor_client::PredictorClient;
@@ -29,7 +29,10 @@ impl Predictor {
             // What the predictor says of the request holds for the plan too.
             Code::NotFound | Code::InvalidArgument | Code::FailedPrecondition => refused,
             _ => {
-                let message = format!("the predictor does not answer: {}", error_chain(&refused));
+                let message = format!(
+                    "the predictor does not answer ({}); see the planner's --predictor-url",
+                    refused.message()
+                );
                 status(Code::Unavailable, &message, "PREDICTOR_UNAVAILABLE")
             }
         })?;

@@ -20,7 +20,25 @@ impl<K: PartialEq + Clone, V: Clone> Cache<K, V> {
 
     /// The value of a key, loaded if it is not there. A failed load is not remembered.
     pub async fn get<E>(&self, key: &K, load: impl Future<Output = Result<V, E>>) -> Result<V, E> {
-        self.slot(key).get_or_try_init(|| load).await.cloned()
+        let slot = self.slot(key);
+        let value = slot.get_or_try_init(|| load).await.cloned();
+        drop(slot);
+        self.tidy();
+        value
+    }
+
+    /// Drops what failed to load, and the least recently used of what is too many. What is being
+    /// loaded stays, for its callers hold it.
+    fn tidy(&self) {
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        slots.retain(|(_, slot)| slot.initialized() || Arc::strong_count(slot) > 1);
+        let mut n_over = slots.iter().filter(|(_, slot)| slot.initialized()).count();
+        n_over = n_over.saturating_sub(self.n_kept_max);
+        slots.retain(|(_, slot)| {
+            let is_over = n_over > 0 && slot.initialized();
+            n_over -= usize::from(is_over);
+            !is_over
+        });
     }
 
     fn slot(&self, key: &K) -> Arc<OnceCell<V>> {
@@ -30,8 +48,6 @@ impl<K: PartialEq + Clone, V: Clone> Cache<K, V> {
             None => Arc::default(),
         };
         slots.push((key.clone(), Arc::clone(&slot)));
-        let n_over = slots.len().saturating_sub(self.n_kept_max);
-        slots.drain(..n_over);
         slot
     }
 }
@@ -73,7 +89,10 @@ mod tests {
     #[tokio::test]
     async fn a_failed_load_is_tried_again() {
         let cache = Cache::new(1);
+        assert_eq!(cache.get(&2, async { Ok::<_, &str>(5) }).await, Ok(5));
         assert_eq!(cache.get(&1, async { Err::<u32, _>("no") }).await, Err("no"));
+        let kept = cache.get(&2, async { Err("2 was dropped for what failed") }).await;
+        assert_eq!(kept, Ok(5));
         assert_eq!(cache.get(&1, async { Ok::<_, &str>(7) }).await, Ok(7));
     }
 }

@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use clap::value_parser;
 
+use crate::server::Error;
+use crate::tls;
+
 /// Where a server runs, and its limits.
 #[derive(Debug, Clone, PartialEq, clap::Args)]
 pub struct Flags {
@@ -13,19 +16,19 @@ pub struct Flags {
     #[arg(long, env = "LIFECAST_LISTEN", default_value_t = Flags::default().listen)]
     pub listen: SocketAddr,
     /// Largest request in bytes; a larger one is refused with `OUT_OF_RANGE`
-    #[arg(long, env = "LIFECAST_MAX_MESSAGE_BYTES", value_parser = value_parser!(u32).range(1..),
+    #[arg(long, env = "LIFECAST_MAX_MESSAGE_BYTES", value_parser = value_parser!(u32).range(1..=1 << 30),
         default_value_t = Flags::default().max_message_bytes)]
     pub max_message_bytes: u32,
     /// Requests under way at once; more are refused with `RESOURCE_EXHAUSTED`
-    #[arg(long, env = "LIFECAST_MAX_CONCURRENT_REQUESTS", value_parser = value_parser!(u32).range(1..),
+    #[arg(long, env = "LIFECAST_MAX_CONCURRENT_REQUESTS", value_parser = value_parser!(u32).range(1..=65_536),
         default_value_t = Flags::default().max_concurrent_requests)]
     pub max_concurrent_requests: u32,
     /// Streams at once on one connection
-    #[arg(long, env = "LIFECAST_MAX_CONCURRENT_STREAMS", value_parser = value_parser!(u32).range(1..),
+    #[arg(long, env = "LIFECAST_MAX_CONCURRENT_STREAMS", value_parser = value_parser!(u32).range(1..=65_536),
         default_value_t = Flags::default().max_concurrent_streams)]
     pub max_concurrent_streams: u32,
     /// Seconds until a request is given up with `DEADLINE_EXCEEDED`
-    #[arg(long, env = "LIFECAST_REQUEST_TIMEOUT_S", value_parser = value_parser!(u32).range(1..),
+    #[arg(long, env = "LIFECAST_REQUEST_TIMEOUT_S", value_parser = value_parser!(u32).range(1..=86_400),
         default_value_t = Flags::default().request_timeout_s)]
     pub request_timeout_s: u32,
     /// Seconds that requests and runs may take to end after SIGTERM
@@ -49,23 +52,23 @@ pub struct Flags {
 #[derive(Debug, Clone, PartialEq, clap::Args)]
 pub struct RunLimits {
     /// Runs at work at once
-    #[arg(long, env = "LIFECAST_MAX_RUNNING", value_parser = value_parser!(u32).range(1..),
+    #[arg(long, env = "LIFECAST_MAX_RUNNING", value_parser = value_parser!(u32).range(1..=256),
         default_value_t = RunLimits::default().max_running)]
     pub max_running: u32,
     /// Runs that wait for their turn; more are refused with `RESOURCE_EXHAUSTED`
-    #[arg(long, env = "LIFECAST_MAX_QUEUED", value_parser = value_parser!(u32).range(1..),
+    #[arg(long, env = "LIFECAST_MAX_QUEUED", value_parser = value_parser!(u32).range(1..=65_536),
         default_value_t = RunLimits::default().max_queued)]
     pub max_queued: u32,
     /// Runs that are remembered; the oldest that have ended are forgotten first
-    #[arg(long, env = "LIFECAST_MAX_KEPT_RUNS", value_parser = value_parser!(u32).range(1..),
+    #[arg(long, env = "LIFECAST_MAX_KEPT_RUNS", value_parser = value_parser!(u32).range(1..=65_536),
         default_value_t = RunLimits::default().max_kept_runs)]
     pub max_kept_runs: u32,
     /// Events that are remembered of each run
-    #[arg(long, env = "LIFECAST_MAX_KEPT_EVENTS", value_parser = value_parser!(u32).range(1..),
+    #[arg(long, env = "LIFECAST_MAX_KEPT_EVENTS", value_parser = value_parser!(u32).range(1..=4_096),
         default_value_t = RunLimits::default().max_kept_events)]
     pub max_kept_events: u32,
     /// Watches of runs at once; more are refused with `RESOURCE_EXHAUSTED`
-    #[arg(long, env = "LIFECAST_MAX_WATCHES", value_parser = value_parser!(u32).range(1..),
+    #[arg(long, env = "LIFECAST_MAX_WATCHES", value_parser = value_parser!(u32).range(1..=65_536),
         default_value_t = RunLimits::default().max_watches)]
     pub max_watches: u32,
 }
@@ -103,6 +106,11 @@ impl Flags {
     /// The decoding limit of every generated server: `X::new(..).max_decoding_message_size(..)`.
     pub fn max_message_size(&self) -> usize {
         self.max_message_bytes as usize
+    }
+
+    /// Reads what the flags name, so that a mistake shows before anybody is told of the server.
+    pub fn check(&self) -> Result<(), Error> {
+        tls::config(self).map(drop)
     }
 
     /// Until a request is given up.

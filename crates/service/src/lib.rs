@@ -19,6 +19,7 @@ mod cache;
 mod clock;
 mod flags;
 mod guard;
+mod in_process;
 pub mod logging;
 mod memory;
 mod runs;
@@ -30,6 +31,7 @@ mod tls;
 
 pub use cache::Cache;
 pub use flags::{Flags, RunLimits};
+pub use in_process::in_process;
 pub use logging::LogFlags;
 pub use memory::PeakMemory;
 pub use runs::{RunProgress, Runs};

@@ -217,7 +217,7 @@ fn work(
             Err(Failure { kind: ErrorKind::Internal, message })
         });
         record.end(result);
-        info!(run = run.id, state = ?record.now().state, "run ended");
+        info!(run = run.id, state = record.now().state.name(), "run ended");
         runs.shared.n_active.send_modify(|n| *n -= 1);
     }
 }

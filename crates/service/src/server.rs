@@ -169,28 +169,37 @@ pub async fn serve(
     let runs = runs.as_ref();
     runs.inspect(|runs| runs.close());
     drop(stop);
+    let mut ended = None;
     let idle = async {
+        let server = async { ended = Some((&mut server).await) };
         let runs = async {
             if let Some(runs) = runs {
                 runs.idle().await;
             }
         };
-        tokio::join!(&mut server, runs).0
+        tokio::join!(server, runs);
     };
-    if let Ok(ended) = timeout(flags.drain_deadline(), idle).await {
+    let is_idle = tokio::select! {
+        drained = timeout(flags.drain_deadline(), idle) => drained.is_ok(),
+        // Asked a second time: whoever asks cannot wait.
+        () = terminated() => false,
+    };
+    if is_idle && let Some(ended) = ended {
         info!(%address, "stopped");
         return ended.map_err(Error::Transport);
     }
-    warn!(%address, "the drain deadline passed; what still runs is cancelled");
+    warn!(%address, "the time to drain is over; what still runs is cancelled");
     if let Some(runs) = runs {
         runs.cancel_all();
         drop(timeout(LAST_WORDS, runs.idle()).await);
         runs.end_watches();
     }
-    match timeout(LAST_WORDS, &mut server).await {
-        Ok(ended) => ended.map_err(Error::Transport),
-        Err(_) => Ok(()),
-    }
+    // A server without connections has ended already.
+    let ended = match ended {
+        Some(ended) => Some(ended),
+        None => timeout(LAST_WORDS, &mut server).await.ok(),
+    };
+    ended.unwrap_or(Ok(())).map_err(Error::Transport)
 }
 
 /// Ends when the process is asked to stop: SIGTERM, or ctrl-c.

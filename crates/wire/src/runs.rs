@@ -44,6 +44,17 @@ pub enum RunState {
 }
 
 impl RunState {
+    /// In one word.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Running => "running",
+            Self::Succeeded(_) => "succeeded",
+            Self::Failed(_) => "failed",
+            Self::Cancelled(_) => "cancelled",
+        }
+    }
+
     /// Whether nothing will change any more.
     pub fn is_final(&self) -> bool {
         match self {

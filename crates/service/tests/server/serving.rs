@@ -155,6 +155,24 @@ async fn the_drain_deadline_cancels_runs_and_ends_their_watches() {
 }
 
 #[tokio::test]
+async fn a_server_without_connections_waits_for_its_runs_no_longer_than_it_may() {
+    let mut server = Server::start(Flags { drain_deadline_s: 1, ..Flags::default() }).await;
+    server.started(Behaviour::UntilCancelled, "running").await;
+    server.begin_stop();
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_service_answers_in_process() {
+    let channel = service::in_process(tonic_health::server::health_reporter().1);
+    let mut health = HealthClient::new(channel);
+    for _ in 0..2 {
+        let answer = health.check(HealthCheckRequest::default()).await.expect("answers");
+        assert_eq!(answer.into_inner().status(), ServingStatus::Serving);
+    }
+}
+
+#[tokio::test]
 async fn unusable_flags_are_named() {
     let taken = Listener::bind(&Flags::default()).expect("a free port");
     let error = Listener::bind(&Flags { listen: taken.address(), ..Flags::default() });
