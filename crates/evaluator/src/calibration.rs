@@ -3,11 +3,12 @@
 use std::path::Path;
 
 use lifecycle::accuracy::{CalibrationBin, Coverage, calibration, error_if_calibrated};
-use lifecycle::{LEVELS, N_LEVELS, OUTLOOK_WEEKS, Turn};
+use lifecycle::{LEVELS, N_LEVELS, OUTLOOK_WEEKS, Progress, Turn};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::bands::{N_VOLUME_BANDS, Subset};
+use crate::bootstrap::go_on;
 use crate::cells::Task;
 use crate::forecasters::Judged;
 use crate::losses::N_PIT_BINS;
@@ -92,23 +93,25 @@ impl Calibrations {
         judged: &[Judged],
         scorer: &Scorer<'_>,
         config: &Config,
-    ) -> Self {
+        progress: &dyn Progress,
+    ) -> Result<Self, Error> {
         let mut tasks = Vec::new();
         for judged in judged {
             for turn in Turn::ALL {
                 tasks.extend((0..OUTLOOK_WEEKS.len()).map(|outlook| (judged, turn, outlook)));
             }
         }
-        let turns = tasks
-            .into_par_iter()
-            .filter_map(|(judged, turn, outlook)| of_turn(rows, judged, (turn, outlook), config));
-        Self {
-            turns: turns.collect(),
+        let turns = tasks.into_par_iter().map(|(judged, turn, outlook)| {
+            go_on(progress)?;
+            Ok(of_turn(rows, judged, (turn, outlook), config))
+        });
+        Ok(Self {
+            turns: turns.filter_map(Result::transpose).collect::<Result<_, Error>>()?,
             units: judged
                 .iter()
                 .filter_map(|judged| of_units(judged, scorer.volume_bands()))
                 .collect(),
-        }
+        })
     }
 
     /// Writes `calibration.json`.

@@ -55,6 +55,7 @@ pub use server::server;
 pub use table::render_table;
 
 use base_rate::BaseRate;
+use bootstrap::go_on;
 use complete::Common;
 use forecasters::{Ground, Judged};
 use rows::{Place, Row, Source};
@@ -124,6 +125,10 @@ pub struct Inputs<'a> {
 impl<'a> Inputs<'a> {
     /// Names of the artifacts that a run needs.
     pub const NEEDED: &'static [&'static str] = &["features"];
+
+    /// Names of the artifacts that a run reads where they are given; [`Inputs::FORECASTS`]
+    /// stands before the name of any model.
+    pub const OPTIONAL: &'static [&'static str] = &["truth", Self::FORECASTS];
 
     /// Before the name of a model, the name of its forecasts.
     pub const FORECASTS: &'static str = "forecasts/";
@@ -198,9 +203,9 @@ pub fn run(
     let judged = judge(&ground, inputs, progress)?;
     progress.report("intervals", 0, 1);
     let n_products = places.iter().map(|place| place.product + 1).max().unwrap_or(0);
-    let scorer = Scorer::new(&ground.rows, &judged, n_products, config);
-    let results = Results::new(&ground, &judged, &scorer);
-    let calibrations = Calibrations::new(&ground.rows, &judged, &scorer, config);
+    let scorer = Scorer::new(&ground.rows, &judged, n_products, config, progress)?;
+    let results = Results::new(&ground, &judged, &scorer)?;
+    let calibrations = Calibrations::new(&ground.rows, &judged, &scorer, config, progress)?;
     results.write(output)?;
     calibrations.write(output)?;
     progress.report("intervals", 1, 1);
@@ -327,7 +332,7 @@ fn judge(
     let mut judged = Vec::with_capacity(n_models);
     let step = |done: usize| {
         progress.report("forecasters", done as u64, n_models as u64);
-        if progress.is_cancelled() { Err(Error::Cancelled) } else { Ok(()) }
+        go_on(progress)
     };
     for (name, directory) in &inputs.forecasts {
         step(judged.len())?;

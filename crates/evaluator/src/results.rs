@@ -89,20 +89,24 @@ pub struct LabelCheck {
 }
 
 impl Results {
-    pub(crate) fn new(ground: &Ground<'_>, judged: &[Judged], scorer: &Scorer<'_>) -> Self {
+    pub(crate) fn new(
+        ground: &Ground<'_>,
+        judged: &[Judged],
+        scorer: &Scorer<'_>,
+    ) -> Result<Self, Error> {
         let horizon = ground.common.horizon;
         let ours = judged.iter().position(|judged| judged.name == OURS).unwrap_or(0);
-        let cells = scorer.cells();
+        let cells = scorer.cells()?;
         let differences: Vec<Difference> =
             cells.iter().flat_map(|cell| cell.differences(judged, ours, horizon)).collect();
-        let subsets = Subset::ALL.into_iter().flat_map(|subset| {
-            let scores =
-                scorer.subset(subset).into_iter().flat_map(|cell| cell.scores(judged, horizon));
-            scores
-                .map(|score| SubsetScore { subset: subset.name().to_owned(), score })
-                .collect::<Vec<_>>()
-        });
-        Self {
+        let mut subsets = Vec::new();
+        for subset in Subset::ALL {
+            let cells = scorer.subset(subset)?;
+            let scores = cells.iter().flat_map(|cell| cell.scores(judged, horizon));
+            let name = subset.name();
+            subsets.extend(scores.map(|score| SubsetScore { subset: name.to_owned(), score }));
+        }
+        Ok(Self {
             ours: judged[ours].name.clone(),
             models: judged
                 .iter()
@@ -113,9 +117,9 @@ impl Results {
             scores: cells.iter().flat_map(|cell| cell.scores(judged, horizon)).collect(),
             counts: cells.iter().map(|cell| counts(cell, horizon)).collect(),
             differences,
-            subsets: subsets.collect(),
+            subsets,
             label: LabelCheck::new(ground),
-        }
+        })
     }
 
     /// Writes `scores.parquet` and `scores.json`.

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use lifecycle::Score;
 use lifecycle::accuracy::entropy;
+use lifecycle::{Progress, Score};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use crate::Error;
 use crate::bands::{Subset, volume_bands};
 use crate::bootstrap::{Resamples, interval};
 use crate::cells::{Cell, Metric, Task};
@@ -111,7 +112,7 @@ pub enum Verdict {
 pub(crate) struct Scorer<'a> {
     rows: &'a [Row],
     judged: &'a [Judged],
-    resamples: Resamples,
+    resamples: Resamples<'a>,
     n_resamples: usize,
     n_resamples_subset: usize,
     volume_bands: Vec<u8>,
@@ -123,26 +124,27 @@ impl<'a> Scorer<'a> {
         judged: &'a [Judged],
         n_products: usize,
         config: &crate::Config,
-    ) -> Self {
+        progress: &'a dyn Progress,
+    ) -> Result<Self, Error> {
         let volumes: Vec<f32> = rows.iter().map(|row| row.basis.volume).collect();
-        Self {
+        Ok(Self {
             rows,
             judged,
-            resamples: Resamples::new(n_products, config.resamples, config.seed),
+            resamples: Resamples::new(n_products, config.resamples, config.seed, progress)?,
             n_resamples: config.resamples,
             n_resamples_subset: config.resamples.min(config.subset_resamples),
             volume_bands: volume_bands(&volumes),
-        }
+        })
     }
 
     /// All cells over all rows.
-    pub(crate) fn cells(&self) -> Vec<CellScores> {
+    pub(crate) fn cells(&self) -> Result<Vec<CellScores>, Error> {
         let cells = Cell::all();
-        cells.into_par_iter().filter_map(|cell| self.cell(cell, None)).collect()
+        cells.into_par_iter().filter_map(|cell| self.cell(cell, None).transpose()).collect()
     }
 
     /// The cells that subsets are compared by, over one subset of the rows.
-    pub(crate) fn subset(&self, subset: Subset) -> Vec<CellScores> {
+    pub(crate) fn subset(&self, subset: Subset) -> Result<Vec<CellScores>, Error> {
         let is_told = |cell: &Cell| {
             matches!(
                 cell.metric,
@@ -150,7 +152,8 @@ impl<'a> Scorer<'a> {
             )
         };
         let cells: Vec<Cell> = Cell::all().into_iter().filter(is_told).collect();
-        cells.into_par_iter().filter_map(|cell| self.cell(cell, Some(subset))).collect()
+        let scores = |cell| self.cell(cell, Some(subset)).transpose();
+        cells.into_par_iter().filter_map(scores).collect()
     }
 
     /// The volume band of each row.
@@ -168,14 +171,14 @@ impl<'a> Scorer<'a> {
     }
 
     /// One cell; `None` without a row that anybody can be scored on.
-    fn cell(&self, cell: Cell, subset: Option<Subset>) -> Option<CellScores> {
+    fn cell(&self, cell: Cell, subset: Option<Subset>) -> Result<Option<CellScores>, Error> {
         let targets: Vec<usize> = (0..self.rows.len())
             .filter(|row| cell.task.class(&self.rows[*row]).is_some())
             .filter(|row| subset.is_none_or(|subset| self.is_in(*row, subset)))
             .collect();
         let (models, rows) = self.scored_rows(cell, &targets);
         if rows.is_empty() {
-            return None;
+            return Ok(None);
         }
         let counts = self.counts(cell, &rows, targets.len());
         let mut products: Vec<u32> =
@@ -183,7 +186,7 @@ impl<'a> Scorer<'a> {
         products.sort_unstable();
         products.dedup();
         let n_resamples = if subset.is_some() { self.n_resamples_subset } else { self.n_resamples };
-        let models = self.model_scores(cell, &models, &rows, (&products, n_resamples));
+        let models = self.model_scores(cell, &models, &rows, (&products, n_resamples))?;
         let entropy = match cell.task {
             Task::Stage(ahead) => {
                 let labels = rows.iter().filter_map(|row| self.rows[*row].stages[ahead]);
@@ -192,13 +195,8 @@ impl<'a> Scorer<'a> {
             _ => None,
         };
         let is_identifiable = counts.carry(cell);
-        (!models.is_empty()).then_some(CellScores {
-            cell,
-            counts,
-            is_identifiable,
-            entropy,
-            models,
-        })
+        let scores = CellScores { cell, counts, is_identifiable, entropy, models };
+        Ok((!scores.models.is_empty()).then_some(scores))
     }
 
     /// The forecasters that take part, and the rows that all of them forecast.
@@ -247,7 +245,7 @@ impl<'a> Scorer<'a> {
         models: &[usize],
         rows: &[usize],
         (products, n_resamples): (&[u32], usize),
-    ) -> Vec<ModelScore> {
+    ) -> Result<Vec<ModelScore>, Error> {
         let (n_models, n_sums) = (models.len(), cell.metric.n_sums());
         let mut sums = vec![0.0; products.len() * n_models * n_sums];
         for row in rows {
@@ -265,7 +263,7 @@ impl<'a> Scorer<'a> {
             }
         }
         let of = |sums: &[f64]| cell.metric.value(sums).filter(|value| value.is_finite());
-        let resampled = self.resamples.scores(n_resamples, (products, n_models), &sums, of);
+        let resampled = self.resamples.scores(n_resamples, (products, n_models), &sums, of)?;
         let score = |(at, sums): (usize, &[f64])| {
             let value = of(sums)?;
             let resampled: Vec<f64> =
@@ -273,7 +271,7 @@ impl<'a> Scorer<'a> {
             let interval = interval(value, resampled.iter().copied());
             Some(ModelScore { model: models[at], value, interval, resampled })
         };
-        totals.chunks(n_sums).enumerate().filter_map(score).collect()
+        Ok(totals.chunks(n_sums).enumerate().filter_map(score).collect())
     }
 }
 

@@ -35,7 +35,7 @@ impl Evaluator for Server {
         let start = read_start(request.into_inner()).map_err(invalid_argument)?;
         let run = self.stage.start(
             start,
-            Inputs::NEEDED,
+            (Inputs::NEEDED, Inputs::OPTIONAL),
             Error::kind,
             |config, inputs, output, progress| {
                 run(config, &Inputs::named(inputs), output, progress)

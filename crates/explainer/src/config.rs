@@ -35,6 +35,22 @@ impl Config {
         };
         within("n_series", self.n_series, 1, 10_000)?;
         within("n_background", self.n_background, 1, 32)?;
-        within("n_pairs", self.n_pairs, 2, 10_000)
+        within("n_pairs", self.n_pairs, 2, 10_000)?;
+        if self.evaluations_max == Some(0) {
+            return Err(Invalid::new("evaluations_max", "0 must be at least 1"));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_evaluation_is_no_budget() {
+        let allowed = |evaluations_max| Config { evaluations_max, ..Config::default() }.validate();
+        assert_eq!((allowed(None), allowed(Some(1))), (Ok(()), Ok(())));
+        assert_eq!(allowed(Some(0)).expect_err("nothing to spend").field, "evaluations_max");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use lifecycle::{ErrorKind, Frequency, Invalid};
+use lifecycle::{ErrorKind, Frequency, Invalid, Series};
 
 /// Why nothing was explained.
 #[derive(Debug, thiserror::Error)]
@@ -25,12 +25,27 @@ pub enum Error {
         source: std::io::Error,
     },
     /// The model was trained on periods of another length.
-    #[error("the model was trained by {model:?}, the panel is by {panel:?}")]
+    #[error("the model was trained by {}, the data is by {}", name(*model), name(*panel))]
     OtherFrequency {
         /// The model's.
         model: Frequency,
         /// The panel's.
         panel: Frequency,
+    },
+    /// The published forecasts came from something else.
+    #[error(
+        "the forecasts are not those of this model on these features: series `{series}`, output \
+        `{output}`: published is {published}, the model answers {answered}"
+    )]
+    OtherForecasts {
+        /// Whose forecast.
+        series: Series,
+        /// Name of the output.
+        output: String,
+        /// As published.
+        published: f64,
+        /// As the model that is explained answers.
+        answered: f64,
     },
     /// So few evaluations give no answer.
     #[error("evaluations_max is {given}: {n_players} players need at least {least}")]
@@ -55,11 +70,20 @@ impl Error {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Config(_) | Self::Budget { .. } => ErrorKind::Usage,
-            Self::Table(_) | Self::NothingToExplain | Self::OtherFrequency { .. } => {
-                ErrorKind::Data
-            }
+            Self::Table(_)
+            | Self::NothingToExplain
+            | Self::OtherFrequency { .. }
+            | Self::OtherForecasts { .. } => ErrorKind::Data,
             Self::Model(error) => error.kind(),
             Self::File { .. } | Self::Cancelled => ErrorKind::Internal,
         }
+    }
+}
+
+fn name(frequency: Frequency) -> &'static str {
+    match frequency {
+        Frequency::Day => "day",
+        Frequency::Week => "week",
+        Frequency::Month => "month",
     }
 }

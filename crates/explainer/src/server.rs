@@ -55,7 +55,7 @@ impl Explainer for Server {
         let start = read_start(request.into_inner()).map_err(invalid_argument)?;
         let run = self.stage.start(
             start,
-            Inputs::NEEDED,
+            (Inputs::NEEDED, &[]),
             Error::kind,
             |config, inputs, output, progress| {
                 run(config, &Inputs::named(inputs), output, progress)

@@ -19,6 +19,9 @@ use crate::method::Method;
 use crate::players::{Cut, Player, altered, players_of};
 use crate::{exact, permutation};
 
+/// Greatest gap between an explanation and the published answer: rounding is far below it.
+const PUBLISHED_GAP_MAX: f64 = 1e-4;
+
 /// The artifacts that explanations are made from.
 #[derive(Debug, Clone, Copy)]
 pub struct Inputs<'a> {
@@ -66,6 +69,22 @@ pub struct Explanation {
 }
 
 impl Explanation {
+    /// Replaces the served answer by the published one, which must be what the explained model
+    /// answers.
+    fn published_as(self, published: Vec<f64>) -> Result<Self, Error> {
+        for (at, attribution) in self.attributions.iter().enumerate() {
+            if attribution.gap(published[at]) > PUBLISHED_GAP_MAX {
+                return Err(Error::OtherForecasts {
+                    series: self.series,
+                    output: self.outputs[at].clone(),
+                    published: published[at],
+                    answered: self.served[at],
+                });
+            }
+        }
+        Ok(Self { served: published, ..self })
+    }
+
     /// The greatest gap between base plus values and the served answer, over all outputs.
     pub fn gap_max(&self) -> f64 {
         let gaps = self.attributions.iter().zip(&self.served);
@@ -120,10 +139,9 @@ pub fn run(
             continue;
         }
         let cut = Cut::new(panel.frequency, forecast.origin);
-        let mut explanation = explain(config, &explained, history, &backgrounds, cut)?;
-        explanation.served = outputs_of(forecast);
-        explanation.weights = weights;
-        explanations.push(explanation);
+        let explanation = explain(config, &explained, history, &backgrounds, cut)?;
+        let explanation = explanation.published_as(outputs_of(forecast))?;
+        explanations.push(Explanation { weights, ..explanation });
     }
     progress.report("explain", chosen.len() as u64, chosen.len() as u64);
     explanations.sort_by(|a, b| a.series.cmp(&b.series));
@@ -291,4 +309,34 @@ fn write(output: &Path, explanations: Vec<Explanation>) -> Result<Summary, Error
     let text = serde_json::to_vec_pretty(&summary).expect("a summary is plain data");
     std::fs::write(&path, text).map_err(|source| Error::File { path, source })?;
     Ok(summary)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn forecasts_of_another_model_are_refused() {
+        let explanation = Explanation {
+            series: Series::of("mug"),
+            origin: Period(0),
+            players: vec!["price".to_owned()],
+            outputs: vec!["units".to_owned()],
+            attributions: vec![Attribution {
+                base_value: 150.0,
+                values: vec![50.0],
+                standard_errors: vec![0.0],
+            }],
+            served: vec![200.0],
+            background: Vec::new(),
+            weights: Digest::of([]),
+            n_evaluations: 1,
+        };
+        let published = explanation.clone().published_as(vec![200.01]).expect("rounding");
+        assert_eq!(published.served, [200.01]);
+        let error = explanation.published_as(vec![201.0]).expect_err("another model");
+        assert_eq!(error.kind(), lifecycle::ErrorKind::Data);
+        let told = "series `mug`, output `units`: published is 201, the model answers 200";
+        assert!(error.to_string().ends_with(told), "{error}");
+    }
 }

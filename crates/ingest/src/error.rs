@@ -22,14 +22,15 @@ pub enum Error {
     #[error("ingest configuration")]
     Config(#[from] lifecycle::Invalid),
     /// A path of the mapping leads to no file.
-    #[error("{}, {place}: there is no file {}", mapping.display(), pattern.display())]
+    #[error("{}, {place}: there is no file {pattern}", mapping.display())]
     NoFile {
         /// The mapping file.
         mapping: PathBuf,
         /// Table that names it.
         place: String,
-        /// The path or pattern, variables replaced.
-        pattern: PathBuf,
+        /// The path or pattern as the mapping writes it: whoever wrote it need not know what the
+        /// variables are.
+        pattern: String,
     },
     /// A file or folder cannot be read or written.
     #[error("{}: cannot be read or written", path.display())]

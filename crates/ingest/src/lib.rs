@@ -40,7 +40,7 @@ pub use error::Error;
 pub use files::InputFile;
 pub use identity::KEY_BYTES_MIN;
 pub use mapping::Mapping;
-pub use server::{RAW, server};
+pub use server::{OPTIONAL_INPUTS, RAW, server};
 pub use variables::Variables;
 
 use intake::Intake;

@@ -7,6 +7,8 @@
 mod check;
 pub(crate) mod raw;
 
+use std::fs::File;
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use lifecycle::{Day, Digest, Frequency};
@@ -19,6 +21,9 @@ use crate::nearest::nearest;
 use crate::rows::Plan;
 use crate::scan::Format;
 use crate::variables::{Variables, components};
+
+/// Most bytes of a mapping.
+const BYTES_MAX: u64 = 256 * 1024;
 
 /// A validated mapping with the files it names.
 #[derive(Debug)]
@@ -109,9 +114,7 @@ impl Source {
 impl Mapping {
     /// Reads, validates and finds the files.
     pub fn load(path: &Path, variables: &Variables) -> Result<Self, Error> {
-        let failed = |source| Error::File { path: path.to_owned(), source };
-        let text = std::fs::read_to_string(path).map_err(failed)?;
-        Self::read(path, text, variables)
+        Self::read(path, text_of(path)?, variables)
     }
 
     /// Validates a mapping's text as if it stood at `path`, and finds the files.
@@ -137,6 +140,28 @@ impl Mapping {
         }
         Ok(files)
     }
+}
+
+/// The text of a mapping in a file, whatever it is that a request names as one.
+fn text_of(path: &Path) -> Result<String, Error> {
+    let wrong =
+        |reason| Error::Mapping { path: path.to_owned(), place: "the mapping".to_owned(), reason };
+    let unread = |source: std::io::Error| match source.kind() {
+        ErrorKind::NotFound => Error::File { path: path.to_owned(), source },
+        _ => wrong(format!("cannot be read: {source}")),
+    };
+    // Asked before it is opened: opening a pipe waits for its writer.
+    if !path.metadata().map_err(unread)?.is_file() {
+        return Err(wrong("is no regular file; name the TOML file itself".to_owned()));
+    }
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(unread)?;
+    file.take(BYTES_MAX + 1).read_to_end(&mut bytes).map_err(unread)?;
+    if bytes.len() as u64 > BYTES_MAX {
+        let reason = format!("has more than {BYTES_MAX} bytes; name the mapping, not the data");
+        return Err(wrong(reason));
+    }
+    String::from_utf8(bytes).map_err(|_| wrong("is not UTF-8 text; save it as UTF-8".to_owned()))
 }
 
 /// Parses the TOML; an error names line, table and key, and the key that may have been meant.
@@ -204,10 +229,8 @@ fn found(
         let parts = components(path, variables).map_err(|invalid| wrong(invalid.reason))?;
         let files = matching(base, &parts)?;
         if files.is_empty() {
-            let expanded: PathBuf = parts.iter().map(|part| &part.expanded).collect();
-            let pattern = base.join(expanded);
-            let place = format!("[[{table}]] path");
-            return Err(Error::NoFile { mapping: mapping.to_owned(), place, pattern });
+            let (mapping, pattern) = (mapping.to_owned(), path.clone());
+            return Err(Error::NoFile { mapping, place: format!("[[{table}]] path"), pattern });
         }
         all.extend(files);
     }

@@ -12,15 +12,19 @@ use crate::{Config, Error, Mapping, Variables, order, run_mapping};
 /// The variable by which a mapping names the files of the input `raw`.
 pub const RAW: &str = "LIFECAST_RAW";
 
+/// Names of the artifacts that a run reads where they are given.
+pub const OPTIONAL_INPUTS: &[&str] = &["raw"];
+
 /// The service, for a server that decodes messages of at most `max_message_size` bytes. Ids are
-/// hashed with `key`; paths of mappings may name `variables`.
+/// hashed with `key`; paths of mappings may name those of `variables` that are for requests
+/// ([`Variables::for_requests`]).
 pub fn server(
     stage: Stage,
     max_message_size: usize,
     key: Vec<u8>,
     variables: Variables,
 ) -> IngestServer<impl Ingest> {
-    let server = Server { stage, key, variables };
+    let server = Server { stage, key, variables: variables.for_requests() };
     IngestServer::new(server).max_decoding_message_size(max_message_size)
 }
 
@@ -39,6 +43,7 @@ impl Ingest for Server {
         let message = request.into_inner();
         let digest = request_digest(&message);
         let mut request = StartIngest::try_from(message).map_err(invalid_argument)?;
+        request.start.check_inputs(&[], OPTIONAL_INPUTS).map_err(invalid_argument)?;
         let config: Config = service::config(&request.start.config_toml)?;
         let request_id = std::mem::take(&mut request.start.request_id);
         let (key, variables) = (self.key.clone(), self.variables.clone());

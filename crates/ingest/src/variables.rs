@@ -8,6 +8,12 @@ use std::collections::BTreeMap;
 
 use lifecycle::Invalid;
 
+/// Begins the names of variables that are ours.
+const PREFIX: &str = "LIFECAST_";
+
+/// Parts of the names of variables that nobody else is to know.
+const SECRETS: [&str; 3] = ["KEY", "SECRET", "TOKEN"];
+
 /// The values of the variables that a mapping's paths may name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Variables(BTreeMap<String, String>);
@@ -16,6 +22,17 @@ impl Variables {
     /// Gives a variable a value.
     pub fn set(&mut self, name: impl Into<String>, value: impl Into<String>) {
         self.0.insert(name.into(), value.into());
+    }
+
+    /// Those that a mapping may name which comes from elsewhere: `LIFECAST_...`, but no secrets.
+    ///
+    /// A mapping's paths stand in errors, and files are found by them, so whoever writes a mapping
+    /// learns what the variables are that it names.
+    #[must_use]
+    pub fn for_requests(mut self) -> Self {
+        let secret = |name: &str| SECRETS.iter().any(|part| name.contains(part));
+        self.0.retain(|name, _| name.starts_with(PREFIX) && !secret(name));
+        self
     }
 
     fn value(&self, name: &str) -> Option<&str> {
@@ -92,5 +109,12 @@ mod tests {
         assert_eq!(expanded("a/b-${DATA}"), Ok(vec!["a".into(), "b-/d/e".into()]));
         assert!(expanded("${NONE}/a").expect_err("unset").contains("`NONE` is not set"));
         assert!(expanded("${NONE/a").is_err());
+    }
+
+    #[test]
+    fn requests_know_our_variables_without_secrets() {
+        let names = ["LIFECAST_DATA", "LIFECAST_CUSTOMER_KEY", "LIFECAST_TOKEN_1", "PATH", "HOME"];
+        let variables = Variables::from_iter(names.map(|name| (name, "x"))).for_requests();
+        assert_eq!(variables, Variables::from_iter([("LIFECAST_DATA", "x")]));
     }
 }

@@ -61,27 +61,31 @@ pub(crate) async fn run(
     let mut stages = Stages::open(&flags.place, &flags.urls, is_quiet)?;
     let artifact = match batch {
         Batch::Simulate => {
-            let job = job("simulate", &flags, &[])?;
+            let job = job("simulate", &flags, &[], &[])?;
             let make = |config: &_, _: &_, output: &Path, progress: &dyn lifecycle::Progress| {
                 simulator::run(config, output, progress)
             };
             stages.make(job, make).await?
         }
         Batch::Features => {
-            stages.features(job("features", &flags, features::Inputs::NEEDED)?).await?
+            stages.features(job("features", &flags, features::Inputs::NEEDED, &[])?).await?
         }
-        Batch::Train => stages.train(job("train", &flags, trainer::Inputs::NEEDED)?).await?,
+        Batch::Train => stages.train(job("train", &flags, trainer::Inputs::NEEDED, &[])?).await?,
         Batch::Predict => {
-            stages.predict(job("predict", &flags, predictor::Inputs::NEEDED)?).await?
+            stages.predict(job("predict", &flags, predictor::Inputs::NEEDED, &[])?).await?
         }
         Batch::Evaluate => {
-            stages.evaluate(job("evaluate", &flags, evaluator::Inputs::NEEDED)?).await?
+            use evaluator::Inputs;
+            stages.evaluate(job("evaluate", &flags, Inputs::NEEDED, Inputs::OPTIONAL)?).await?
         }
         Batch::Explain => {
-            stages.explain(job("explain", &flags, explainer::Inputs::NEEDED)?).await?
+            stages.explain(job("explain", &flags, explainer::Inputs::NEEDED, &[])?).await?
         }
-        Batch::Plan => stages.plan(job("plan", &flags, planner::Inputs::NEEDED)?).await?,
-        Batch::Report => stages.report(job("report", &flags, report::Inputs::NEEDED)?).await?,
+        Batch::Plan => stages.plan(job("plan", &flags, planner::Inputs::NEEDED, &[])?).await?,
+        Batch::Report => {
+            use report::Inputs;
+            stages.report(job("report", &flags, Inputs::NEEDED, Inputs::OPTIONAL)?).await?
+        }
     };
     deliver(stages, artifact, flags.out.as_deref()).await
 }
@@ -90,7 +94,7 @@ pub(crate) async fn run(
 pub(crate) async fn ingest(flags: IngestFlags, is_quiet: bool) -> Result<StageOutcome, Failure> {
     let IngestFlags { mapping, batch } = flags;
     let mut stages = Stages::open(&batch.place, &batch.urls, is_quiet)?;
-    let Job { order, .. } = job::<ingest::Config>("ingest", &batch, &[])?;
+    let Job { order, .. } = job::<ingest::Config>("ingest", &batch, &[], ingest::OPTIONAL_INPUTS)?;
     let raw = order.inputs.get("raw").copied();
     let artifact = runner::ingest(&mut stages, &mapping, order.config, raw).await?;
     deliver(stages, artifact, batch.out.as_deref()).await
@@ -101,6 +105,7 @@ fn job<C: DeserializeOwned>(
     stage: &'static str,
     flags: &BatchFlags,
     needed: &[&str],
+    optional: &[&str],
 ) -> Result<stages::Job<C>, Failure> {
     for name in needed {
         if !flags.inputs.iter().any(|(given, _)| given == name) {
@@ -108,6 +113,9 @@ fn job<C: DeserializeOwned>(
             let error = anyhow::anyhow!("{stage} reads {}: {name} is missing", needed.join(" "));
             return Err(Failure::usage(error));
         }
+    }
+    for (name, _) in &flags.inputs {
+        wire::check_input(name, needed, optional).map_err(|error| Failure::usage(error.into()))?;
     }
     let text = match &flags.config {
         Some(path) => std::fs::read_to_string(path)

@@ -54,14 +54,17 @@ impl<'a> Units<'a> {
     }
 }
 
-/// The probability of no stock-out that costs least; `underage` and `overage` per unit, positive.
+/// The probability of no stock-out that costs least; `underage` and `overage` per unit, not
+/// negative. 0 where a unit short costs nothing.
 pub fn critical_ratio(underage: f64, overage: f64) -> f64 {
-    underage / (underage + overage)
+    // Their sum can overflow, their ratio only to infinity.
+    if underage > 0.0 { 1.0 / (1.0 + overage / underage) } else { 0.0 }
 }
 
 /// Units to order: up to `order_up_to`, in whole lots, never negative.
 pub fn order_quantity(order_up_to: f64, stock: f64, lot: f64) -> f64 {
-    ((order_up_to - stock) / lot).ceil().max(0.0) * lot
+    // Adding 0 turns the -0 of a ceiling into 0.
+    ((order_up_to - stock) / lot).ceil().max(0.0) * lot + 0.0
 }
 
 #[cfg(test)]
@@ -90,6 +93,15 @@ mod tests {
     fn orders_come_in_whole_lots() {
         assert_eq!(order_quantity(75.0, 20.0, 12.0), 60.0);
         assert_eq!(order_quantity(10.0, 20.0, 12.0), 0.0);
+        assert!(order_quantity(10.0, 10.5, 1.0).is_sign_positive());
+    }
+
+    #[test]
+    fn extreme_costs_have_a_critical_ratio() {
+        assert_eq!(critical_ratio(f64::MAX, f64::MAX), 0.5);
+        assert_eq!(critical_ratio(1e-300, 1e300), 0.0);
+        assert_eq!((critical_ratio(0.0, 1.0), critical_ratio(1.0, 0.0)), (0.0, 1.0));
+        assert_eq!(critical_ratio(0.0, 0.0), 0.0);
     }
 
     proptest! {

@@ -3,6 +3,7 @@
 use lifecycle::{Forecast, Invalid, Turn};
 use serde::{Deserialize, Serialize};
 use tables::PlanRow;
+use wire::{AMOUNT_MAX, LOT_SIZES, PLAN_PERIODS_MAX};
 
 use crate::newsvendor::{Units, critical_ratio, order_quantity};
 
@@ -43,18 +44,27 @@ impl Default for Config {
 impl Config {
     /// Checks ranges; names the key that is out of range.
     pub fn validate(&self) -> Result<(), Invalid> {
-        for (key, value) in
-            [("underage", self.underage), ("overage", self.overage), ("lot", self.lot)]
-        {
-            if !(value.is_finite() && value > 0.0) {
-                return Err(Invalid::new(key, format!("{value} must be positive")));
+        for (key, value) in [("underage", self.underage), ("overage", self.overage)] {
+            if !(value > 0.0 && value <= AMOUNT_MAX) {
+                let reason = format!("{value:?} must be positive and at most {AMOUNT_MAX}");
+                return Err(Invalid::new(key, reason));
             }
+        }
+        if !LOT_SIZES.contains(&self.lot) {
+            let (least, most) = LOT_SIZES.into_inner();
+            return Err(Invalid::new("lot", format!("{:?} must be {least} to {most}", self.lot)));
         }
         for (key, value) in
             [("delist_above", self.delist_above), ("mark_down_above", self.mark_down_above)]
         {
             if !(0.0..=1.0).contains(&value) {
                 return Err(Invalid::new(key, format!("{value} must be a probability")));
+            }
+        }
+        for (key, value) in [("lead_time", self.lead_time), ("review", self.review)] {
+            if value > PLAN_PERIODS_MAX as usize {
+                let reason = format!("{value} must be at most {PLAN_PERIODS_MAX}");
+                return Err(Invalid::new(key, reason));
             }
         }
         if self.lead_time + self.review == 0 {
@@ -127,12 +137,13 @@ pub fn replenish(config: &Config, forecast: &Forecast, stock: Option<f64>) -> Op
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use lifecycle::{LEVELS, Outlook, Period, Series, UnitsForecast};
 
     use super::*;
 
-    fn forecast(turns: [f32; 3]) -> Forecast {
+    /// A forecast of three periods.
+    pub(crate) fn forecast(turns: [f32; 3]) -> Forecast {
         let step: Vec<f32> = LEVELS.iter().map(|level| (level * 10.0) as f32).collect();
         let cumulative = |n: f32| step.iter().map(move |units| units * n);
         Forecast {
@@ -178,7 +189,16 @@ mod tests {
 
     #[test]
     fn wrong_settings_are_named() {
-        let config = Config { lot: 0.0, ..Config::default() };
-        assert_eq!(config.validate().map_err(|invalid| invalid.field), Err("lot".to_owned()));
+        let check = |config: Config, field: &str| {
+            assert_eq!(config.validate().map_err(|invalid| invalid.field), Err(field.to_owned()));
+        };
+        let defaults = Config::default;
+        assert_eq!(defaults().validate(), Ok(()));
+        check(Config { lot: 0.0, ..defaults() }, "lot");
+        check(Config { lot: 1e-300, ..defaults() }, "lot");
+        check(Config { underage: f64::NAN, ..defaults() }, "underage");
+        check(Config { overage: 1e13, ..defaults() }, "overage");
+        check(Config { lead_time: usize::MAX, ..defaults() }, "lead_time");
+        check(Config { lead_time: 0, review: 0, ..defaults() }, "review");
     }
 }

@@ -35,7 +35,7 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Checks numbers, and that any origin is asked for.
+    /// Checks the name and numbers, and that any origin is asked for.
     pub fn validate(&self) -> Result<(), Invalid> {
         for (field, value) in
             [("part_rows", self.part_rows), ("rows_in_memory", self.rows_in_memory)]
@@ -48,6 +48,22 @@ impl Config {
             let reason = "one of `validation`, `test`, `latest` must be true";
             return Err(Invalid::new("test", reason));
         }
+        if !self.name.is_empty() {
+            let named = |invalid| Invalid { field: "name".to_owned(), ..invalid };
+            wire::check_model_name(&self.name).map_err(named)?;
+        }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_that_of_a_model() {
+        let named = |name: &str| Config { name: name.to_owned(), ..Config::default() }.validate();
+        assert_eq!((named(""), named("dense-2.1_a")), (Ok(()), Ok(())));
+        assert_eq!(named("a/b").expect_err("no name of a model").field, "name");
     }
 }

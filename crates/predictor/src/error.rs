@@ -17,7 +17,7 @@ pub enum Error {
     #[error("the model cannot be used")]
     Model(#[source] model::Error),
     /// The model was trained on periods of another length.
-    #[error("the model was trained by {model:?}, the panel is by {panel:?}")]
+    #[error("the model was trained by {}, the data is by {}", name(*model), name(*panel))]
     OtherFrequency {
         /// The model's.
         model: Frequency,
@@ -56,5 +56,24 @@ impl Error {
             }
             Self::Write(_) | Self::File { .. } | Self::Cancelled => ErrorKind::Internal,
         }
+    }
+}
+
+fn name(frequency: Frequency) -> &'static str {
+    match frequency {
+        Frequency::Day => "day",
+        Frequency::Week => "week",
+        Frequency::Month => "month",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frequencies_are_words() {
+        let error = Error::OtherFrequency { model: Frequency::Week, panel: Frequency::Month };
+        assert_eq!(error.to_string(), "the model was trained by week, the data is by month");
     }
 }

@@ -58,6 +58,9 @@ impl<'a> Inputs<'a> {
     pub const NEEDED: &'static [&'static str] =
         &["dataset", "features", "forecasts", "scores", "explanations", "plans"];
 
+    /// Names of the artifacts that a run reads where they are given.
+    pub const OPTIONAL: &'static [&'static str] = &["dense"];
+
     /// The inputs among folders that hold all of [`Inputs::NEEDED`], and `dense` where it was
     /// trained.
     pub fn named(

@@ -50,14 +50,15 @@ impl Stage {
     }
 
     /// Starts the run that a request ([`wire::read_start`]) asks for: `make` with the request's configuration on the
-    /// artifacts that it names, of which those `needed` must be there.
+    /// artifacts that it names: all those `needed`, some of those `optional`, no others
+    /// ([`Start::check_inputs`]).
     ///
     /// Errors are those of [`Runs::start`], and `INVALID_ARGUMENT` for a configuration that cannot
-    /// be read or an artifact that is not named. Must be called on the async runtime.
+    /// be read, or inputs that are not these. Must be called on the async runtime.
     pub fn start<C, S, E>(
         &self,
         (start, request): (Start, Digest),
-        needed: &[&str],
+        (needed, optional): (&[&str], &[&str]),
         kind: fn(&E) -> ErrorKind,
         make: impl FnOnce(&C, &Folders, &Path, &dyn Progress) -> Result<S, E> + Send + 'static,
     ) -> Result<Run, Status>
@@ -66,9 +67,7 @@ impl Stage {
         S: Serialize,
         E: Error + Send + 'static,
     {
-        for name in needed {
-            start.input(name).map_err(invalid_argument)?;
-        }
+        start.check_inputs(needed, optional).map_err(invalid_argument)?;
         let config: C = config(&start.config_toml)?;
         let Start { request_id, config_toml: _, inputs } = start;
         self.start_job(&request_id, request, move |job| {

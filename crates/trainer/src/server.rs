@@ -1,7 +1,6 @@
 //! `lifecast.v1.Trainer`.
 
 use artifacts::Order;
-use lifecycle::Invalid;
 use service::{Stage, produce};
 use tonic::{Request, Response, Status};
 use wire::v1::trainer_server::{Trainer, TrainerServer};
@@ -25,7 +24,7 @@ impl Trainer for Server {
         request: Request<v1::StartTrainingRequest>,
     ) -> Result<Response<v1::StartTrainingResponse>, Status> {
         let (start, digest) = read_start(request.into_inner()).map_err(invalid_argument)?;
-        needed(&start).map_err(invalid_argument)?;
+        start.check_inputs(Inputs::NEEDED, &[]).map_err(invalid_argument)?;
         let config: Config = service::config(&start.config_toml)?;
         let Start { request_id, config_toml: _, inputs } = start;
         let run = self.stage.start_job(&request_id, digest, move |job| {
@@ -37,8 +36,4 @@ impl Trainer for Server {
         })?;
         Ok(Response::new(v1::StartTrainingResponse { run: Some(run.into()) }))
     }
-}
-
-fn needed(start: &Start) -> Result<(), Invalid> {
-    Inputs::NEEDED.iter().try_for_each(|name| start.input(name).map(drop))
 }

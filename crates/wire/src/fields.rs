@@ -13,21 +13,37 @@ pub(crate) const BATCH_MAX: usize = 256;
 /// Most bytes of an id, a brand or a level of a category.
 pub(crate) const NAME_BYTES_MAX: usize = 256;
 
+/// Most of any amount: units, prices, costs. What is computed from it stays far from overflow.
+pub const AMOUNT_MAX: f64 = 1e12;
+
+/// Most bytes of each text in a status: all travel in headers, whose length clients limit.
+const STATUS_BYTES_MAX: usize = 1500;
+
 /// Days from 1900-01-01 to 2199-12-31: no calendar arithmetic on them can overflow.
 const DAYS: RangeInclusive<i32> = -25_567..=84_005;
 
 /// The status that a malformed message is answered with: `INVALID_ARGUMENT`, the field as a
-/// `BadRequest` violation.
+/// `BadRequest` violation. Long texts are cut.
 pub fn invalid_argument(invalid: Invalid) -> Status {
-    let message = invalid.to_string();
+    let message = cut(invalid.to_string());
     let Invalid { field, reason } = invalid;
     let mut details = ErrorDetails::new();
-    details.add_bad_request_violation(field, reason).set_error_info(
+    details.add_bad_request_violation(cut(field), cut(reason)).set_error_info(
         "INVALID_FIELD",
         "lifecast",
         [] as [(String, String); 0],
     );
     Status::with_error_details(Code::InvalidArgument, message, details)
+}
+
+/// The text, or its beginning where it is too long for a status.
+fn cut(mut text: String) -> String {
+    const MORE: &str = "...";
+    if text.len() > STATUS_BYTES_MAX {
+        text.truncate(text.floor_char_boundary(STATUS_BYTES_MAX - MORE.len()));
+        text.push_str(MORE);
+    }
+    text
 }
 
 /// Puts a field's path before that of the error inside it.
@@ -109,6 +125,15 @@ pub(crate) fn amount(field: &str, value: f64) -> Result<f64, Invalid> {
     Ok(value)
 }
 
+/// A number within limits.
+pub(crate) fn within(field: &str, value: f64, limits: RangeInclusive<f64>) -> Result<f64, Invalid> {
+    if limits.contains(&value) {
+        return Ok(value);
+    }
+    let (least, most) = limits.into_inner();
+    Err(Invalid::new(field, format!("is {value:?}; must be {least} to {most}")))
+}
+
 /// A number that is finite.
 pub(crate) fn finite(field: &str, value: f64) -> Result<f64, Invalid> {
     if !value.is_finite() {
@@ -168,6 +193,19 @@ mod tests {
         assert_eq!(status.message(), "histories[3].units: must not be empty");
         let violations = status.get_details_bad_request().expect("details").field_violations;
         assert_eq!(violations[0].field, "histories[3].units");
+    }
+
+    #[test]
+    fn a_long_text_is_cut_between_characters() {
+        let status = invalid_argument(Invalid::new("config_toml", "ü".repeat(100_000)));
+        let [violation] = &status.get_details_bad_request().expect("details").field_violations[..]
+        else {
+            panic!("not one violation")
+        };
+        for text in [status.message(), &violation.description] {
+            assert!(text.ends_with("ü...") && text.len() <= STATUS_BYTES_MAX, "{}", text.len());
+            assert!(text.len() > STATUS_BYTES_MAX - 4, "{}", text.len());
+        }
     }
 
     #[test]

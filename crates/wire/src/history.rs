@@ -1,8 +1,10 @@
 //! The history of one series as a call brings or asks for it.
 
+use std::ops::RangeInclusive;
+
 use lifecycle::{Frequency, Invalid, Period, Series};
 
-use crate::fields::{self, NAME_BYTES_MAX};
+use crate::fields::{self, AMOUNT_MAX, NAME_BYTES_MAX};
 use crate::{series, v1};
 
 /// Most periods of a history, and most planned periods.
@@ -13,6 +15,9 @@ const CATEGORY_LEVELS_MAX: usize = 16;
 
 /// Most bytes of a title.
 const TITLE_BYTES_MAX: usize = 4096;
+
+/// What `units_per_one` may be.
+const UNITS_PER_ONE: RangeInclusive<f64> = 1e-9..=1e9;
 
 /// What is known of one series, by period. NaN stands for a missing value, never zero.
 ///
@@ -69,7 +74,7 @@ impl InlineHistory {
     pub fn validate(&self) -> Result<(), Invalid> {
         fields::length("units", &self.units, 1..=PERIODS_MAX)?;
         let n_periods = self.units.len();
-        let (shares, amounts) = (1.0, f32::INFINITY);
+        let (shares, amounts) = (1.0, AMOUNT_MAX as f32);
         for (field, values, most) in [
             ("units", &self.units, amounts),
             ("in_stock", &self.in_stock, shares),
@@ -94,20 +99,16 @@ impl InlineHistory {
             check_values(field, values, most)?;
         }
         fields::length("category", &self.category, 0..=CATEGORY_LEVELS_MAX)?;
-        if !(self.units_per_one.is_finite() && self.units_per_one > 0.0) {
-            return Err(Invalid::new("units_per_one", "must be finite and positive"));
-        }
-        Ok(())
+        fields::within("units_per_one", self.units_per_one, UNITS_PER_ONE).map(drop)
     }
 }
 
-/// Each value is missing, or finite and between 0 and `most`.
+/// Each value is missing, or between 0 and `most`.
 fn check_values(field: &str, values: &[f32], most: f32) -> Result<(), Invalid> {
-    let fits = |value: &f32| value.is_nan() || value.is_finite() && (0.0..=most).contains(value);
+    let fits = |value: &f32| value.is_nan() || (0.0..=most).contains(value);
     let Some(index) = values.iter().position(|value| !fits(value)) else { return Ok(()) };
-    let limits =
-        if most.is_finite() { "must lie between 0 and 1" } else { "must be finite, not negative" };
-    Err(Invalid::new(format!("{field}[{index}]"), format!("is {}; {limits}", values[index])))
+    let reason = format!("is {}; must be 0 to {most}", values[index]);
+    Err(Invalid::new(format!("{field}[{index}]"), reason))
 }
 
 impl TryFrom<v1::History> for InlineHistory {

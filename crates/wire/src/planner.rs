@@ -1,12 +1,17 @@
 //! `lifecast.v1.Planner`: what to plan at what cost, and the plans.
 
+use std::ops::RangeInclusive;
+
 use lifecycle::{Day, Digest, Frequency, Invalid, Period, Series};
 
-use crate::fields::{self, BATCH_MAX, NAME_BYTES_MAX};
+use crate::fields::{self, AMOUNT_MAX, BATCH_MAX, NAME_BYTES_MAX};
 use crate::{series, v1};
 
 /// Most periods of lead time or review.
-const PERIODS_MAX: u32 = 4096;
+pub const PLAN_PERIODS_MAX: u32 = 4096;
+
+/// What a lot may hold.
+pub const LOT_SIZES: RangeInclusive<f64> = 1e-6..=AMOUNT_MAX;
 
 /// Most bytes of a plan's reason.
 const REASON_BYTES_MAX: usize = 4096;
@@ -115,20 +120,25 @@ impl TryFrom<v1::PlanItem> for PlanItem {
             stock,
             lot_size,
         } = message;
+        let amount = |field, value| fields::within(field, value, 0.0..=AMOUNT_MAX);
         let item = Self {
             series: series::series(series)?,
             lead_time,
             review,
-            shortage_cost: fields::amount("shortage_cost", shortage_cost)?,
-            leftover_cost: fields::amount("leftover_cost", leftover_cost)?,
-            stock: fields::amount("stock", stock)?,
-            lot_size: if lot_size == 0.0 { 1.0 } else { fields::amount("lot_size", lot_size)? },
+            shortage_cost: amount("shortage_cost", shortage_cost)?,
+            leftover_cost: amount("leftover_cost", leftover_cost)?,
+            stock: amount("stock", stock)?,
+            lot_size: if lot_size == 0.0 {
+                1.0
+            } else {
+                fields::within("lot_size", lot_size, LOT_SIZES)?
+            },
         };
-        if lead_time > PERIODS_MAX {
-            return Err(Invalid::new("lead_time", format!("must be at most {PERIODS_MAX}")));
+        if lead_time > PLAN_PERIODS_MAX {
+            return Err(Invalid::new("lead_time", format!("must be at most {PLAN_PERIODS_MAX}")));
         }
-        if !(1..=PERIODS_MAX).contains(&review) {
-            return Err(Invalid::new("review", format!("must be 1 to {PERIODS_MAX}")));
+        if !(1..=PLAN_PERIODS_MAX).contains(&review) {
+            return Err(Invalid::new("review", format!("must be 1 to {PLAN_PERIODS_MAX}")));
         }
         if item.shortage_cost + item.leftover_cost <= 0.0 {
             return Err(Invalid::new(

@@ -15,6 +15,9 @@ const URI_BYTES_MAX: usize = 4096;
 /// Most input artifacts.
 const INPUTS_MAX: usize = 64;
 
+/// Most bytes of a model's name.
+const MODEL_NAME_BYTES_MAX: usize = 64;
+
 /// Most bytes of a `request_id` or of an input's name.
 const ID_BYTES_MAX: usize = 128;
 
@@ -37,6 +40,50 @@ impl Start {
             .copied()
             .ok_or_else(|| Invalid::new(format!("inputs[{name}]"), "is required"))
     }
+
+    /// Checks that the inputs are what a stage reads: all that it needs, none that it does not know
+    /// ([`check_input`]).
+    pub fn check_inputs(&self, needed: &[&str], optional: &[&str]) -> Result<(), Invalid> {
+        needed.iter().try_for_each(|name| self.input(name).map(drop))?;
+        self.inputs.keys().try_for_each(|name| check_input(name, needed, optional))
+    }
+}
+
+/// Checks that a stage knows an input of this name. An optional name that ends in `/` stands for
+/// itself and the name of any model.
+pub fn check_input(name: &str, needed: &[&str], optional: &[&str]) -> Result<(), Invalid> {
+    if needed.contains(&name) {
+        return Ok(());
+    }
+    for known in optional {
+        match name.strip_prefix(known) {
+            Some("") if !known.ends_with('/') => return Ok(()),
+            Some(model) if known.ends_with('/') => {
+                return check_model_name(model).map_err(fields::at(format!("inputs[{name}]")));
+            }
+            _ => {}
+        }
+    }
+    let known = needed.iter().chain(optional).map(|known| {
+        let model = if known.ends_with('/') { "NAME" } else { "" };
+        format!("`{known}{model}`")
+    });
+    let known = known.collect::<Vec<_>>().join(", ");
+    let known = if known.is_empty() { "none".to_owned() } else { known };
+    Err(Invalid::new(format!("inputs[{name}]"), format!("is unknown; known: {known}")))
+}
+
+/// Checks the name of a model: 1 to 64 letters, digits or `._-`.
+pub fn check_model_name(name: &str) -> Result<(), Invalid> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    if (1..=MODEL_NAME_BYTES_MAX).contains(&name.len()) && name.bytes().all(plain) {
+        return Ok(());
+    }
+    let reason = format!(
+        "`{name}` is no name of a model; must be 1 to {MODEL_NAME_BYTES_MAX} letters, digits or \
+         `._-`"
+    );
+    Err(Invalid::new("", reason))
 }
 
 /// Work for `ingest`: a mapping beside what all stages take.

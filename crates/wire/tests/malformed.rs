@@ -46,6 +46,10 @@ fn a_malformed_history_names_the_field() {
     check_history(|history| history.category = vec!["a".to_owned(); 17], "category");
     check_history(|history| history.category = vec![String::new()], "category[0]");
     check_history(|history| history.units_per_one = f64::NAN, "units_per_one");
+    check_history(|history| history.units_per_one = 1e-300, "units_per_one");
+    check_history(|history| history.units_per_one = -0.5, "units_per_one");
+    check_history(|history| history.units[0] = 1e30, "units[0]");
+    check_history(|history| history.planned_price = vec![1.0, f32::MAX], "planned_price[1]");
     check_history(|history| history.title = "x".repeat(5000), "title");
 }
 
@@ -139,7 +143,35 @@ fn a_malformed_request_names_the_field() {
     refused(vec![item.clone(), item.clone()], "items[1]");
     refused(vec![v1::PlanItem { review: 0, ..item.clone() }], "items[0].review");
     refused(vec![v1::PlanItem { stock: f64::NAN, ..item.clone() }], "items[0].stock");
+    refused(vec![v1::PlanItem { stock: 1e13, ..item.clone() }], "items[0].stock");
+    refused(vec![v1::PlanItem { lot_size: 1e-300, ..item.clone() }], "items[0].lot_size");
+    refused(vec![v1::PlanItem { leftover_cost: 1e308, ..item.clone() }], "items[0].leftover_cost");
     refused(vec![v1::PlanItem { shortage_cost: 0.0, ..item }], "items[0].shortage_cost");
+}
+
+#[test]
+fn an_input_that_a_stage_does_not_read_is_refused() {
+    let check = |name: &str| {
+        let optional = ["truth", "forecasts/"];
+        wire::check_input(name, &["features"], &optional).map_err(|invalid| invalid.to_string())
+    };
+    for known in ["features", "truth", "forecasts/lifecast", "forecasts/a.b_c-1"] {
+        assert_eq!(check(known), Ok(()));
+    }
+    let unknown = "inputs[junk]: is unknown; known: `features`, `truth`, `forecasts/NAME`";
+    assert_eq!(check("junk"), Err(unknown.to_owned()));
+    assert!(check("truths").is_err() && check("forecasts").is_err());
+    for name in [String::new(), "a b".to_owned(), "../a".to_owned(), "a".repeat(65)] {
+        let error = check(&format!("forecasts/{name}")).expect_err("no name of a model");
+        assert!(error.starts_with(&format!("inputs[forecasts/{name}]: ")), "{error}");
+    }
+    let start = Start {
+        inputs: BTreeMap::from(["dataset", "junk"].map(|name| (name.to_owned(), Digest::of(name)))),
+        ..Start::default()
+    };
+    let refused = |needed: &[&str]| start.check_inputs(needed, &[]).expect_err("refused").field;
+    assert_eq!(refused(&["model"]), "inputs[model]");
+    assert_eq!(refused(&["dataset"]), "inputs[junk]");
 }
 
 #[test]

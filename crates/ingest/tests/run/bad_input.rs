@@ -1,6 +1,7 @@
 //! Errors name file, table, column and what would be right, and nothing half-done is left.
 
 use std::fs;
+use std::path::Path;
 
 use expect_test::{Expect, expect};
 use lifecycle::ErrorKind;
@@ -292,6 +293,35 @@ fn a_key_is_needed_where_customers_are_mapped() {
     let error = ingest::run(&shop.config, &inputs, output.path(), &lifecycle::Unwatched);
     assert_eq!(error.expect_err("no key").kind(), ErrorKind::Usage);
     assert_eq!(fs::read_dir(output.path()).expect("a folder").count(), 0);
+}
+
+#[test]
+fn what_is_no_mapping_file_is_refused_unread() {
+    let shop = Shop::new(MAPPING)
+        .with("orders.csv", ROWS)
+        .with("large.toml", "# much\n".repeat(40_000))
+        .with("latin-1.toml", b"name = \"caf\xe9\"");
+    let refused = |path: &Path, expected: &str| {
+        let error = ingest::Mapping::load(path, &ingest::Variables::default());
+        let error = error.expect_err("no mapping");
+        assert_eq!(error.kind(), ErrorKind::Usage);
+        assert_eq!(error.to_string(), format!("{}, the mapping: {expected}", path.display()));
+    };
+    refused(&shop.path(""), "is no regular file; name the TOML file itself");
+    let more = "has more than 262144 bytes; name the mapping, not the data";
+    refused(&shop.path("large.toml"), more);
+    refused(&shop.path("latin-1.toml"), "is not UTF-8 text; save it as UTF-8");
+    #[cfg(unix)]
+    refused(Path::new("/dev/zero"), "is no regular file; name the TOML file itself");
+}
+
+#[test]
+fn an_absent_file_is_named_as_the_mapping_names_it() {
+    let shop = Shop::new(&MAPPING.replace("orders.csv", "${SECRET}/${WHERE:-here}/orders.csv"));
+    let variables = ingest::Variables::from_iter([("SECRET", "/hidden")]);
+    let error = ingest::Mapping::load(&shop.path("mapping.toml"), &variables);
+    let error = error.expect_err("no file").to_string();
+    assert!(error.ends_with("there is no file ${SECRET}/${WHERE:-here}/orders.csv"), "{error}");
 }
 
 #[test]

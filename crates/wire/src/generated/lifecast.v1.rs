@@ -778,8 +778,8 @@ pub struct StartEvaluationRequest {
     #[prost(string, tag = "2")]
     pub config_toml: ::prost::alloc::string::String,
     /// Artifacts to read, by name: content digests, SHA-256 as 64 hexadecimal digits. Needed:
-    /// `features`; any number of forecasts, each as `forecasts/` and the name of its model; `truth`
-    /// where it is known.
+    /// `features`; any number of forecasts, each as `forecasts/` and the name of its model, 1 to 64
+    /// letters, digits or `._-`; `truth` where it is known.
     #[prost(btree_map = "string, string", tag = "3")]
     pub inputs: ::prost::alloc::collections::BTreeMap<
         ::prost::alloc::string::String,
@@ -932,7 +932,8 @@ pub mod evaluator_client {
         /// Answers at once; follow the run with `Runs.WatchRun`. A repeated `request_id` answers the first
         /// run, also when that one failed: to try again, choose another.
         ///
-        /// * INVALID_ARGUMENT: a malformed `request_id`, digest or configuration
+        /// * INVALID_ARGUMENT: a malformed `request_id`, digest or configuration, or an input that is
+        ///  missing or unknown
         /// * ALREADY_EXISTS: the `request_id` was used for a request of other content
         /// * RESOURCE_EXHAUSTED: too many runs wait already; try again later
         /// * UNAVAILABLE: the server stops; try again elsewhere
@@ -1010,7 +1011,8 @@ pub mod evaluator_server {
         /// Answers at once; follow the run with `Runs.WatchRun`. A repeated `request_id` answers the first
         /// run, also when that one failed: to try again, choose another.
         ///
-        /// * INVALID_ARGUMENT: a malformed `request_id`, digest or configuration
+        /// * INVALID_ARGUMENT: a malformed `request_id`, digest or configuration, or an input that is
+        ///  missing or unknown
         /// * ALREADY_EXISTS: the `request_id` was used for a request of other content
         /// * RESOURCE_EXHAUSTED: too many runs wait already; try again later
         /// * UNAVAILABLE: the server stops; try again elsewhere
@@ -1335,7 +1337,7 @@ pub struct Series {
 /// What is known of one series by period, over the periods from the one that holds `first_day`.
 ///
 /// NaN stands for a missing value, never zero. An array is empty where nothing is known of the
-/// quantity, else as long as `units`; values are finite and not negative.
+/// quantity, else as long as `units`; values lie between 0 and 1e12.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct History {
     #[prost(message, optional, tag = "1")]
@@ -1391,7 +1393,7 @@ pub struct History {
     /// A day of the period of de-listing; unset where unknown or still to come.
     #[prost(int32, optional, tag = "18")]
     pub end_day: ::core::option::Option<i32>,
-    /// Units that make one where they are fractional or normalised; 0 stands for 1.
+    /// Units that make one where they are fractional or normalised, 1e-9 to 1e9; 0 stands for 1.
     #[prost(double, tag = "19")]
     pub units_per_one: f64,
 }
@@ -1621,7 +1623,8 @@ pub mod predictor_client {
         /// Answers at once; follow the run with `Runs.WatchRun`. A repeated `request_id` answers the first
         /// run, also when that one failed: to try again, choose another.
         ///
-        /// * INVALID_ARGUMENT: a malformed `request_id`, digest or configuration
+        /// * INVALID_ARGUMENT: a malformed `request_id`, digest or configuration, or an input that is
+        ///  missing or unknown
         /// * ALREADY_EXISTS: the `request_id` was used for a request of other content
         /// * RESOURCE_EXHAUSTED: too many runs wait already; try again later
         /// * UNAVAILABLE: the server stops; try again elsewhere
@@ -1687,8 +1690,11 @@ pub mod predictor_client {
         ///
         /// All or nothing, in the order of the request:
         ///
-        /// * INVALID_ARGUMENT: more than 256 histories or none, arrays of unequal length, a negative value
+        /// * INVALID_ARGUMENT: more than 256 histories or none, arrays of unequal length, a value out of
+        ///  range
         /// * NOT_FOUND: no such model
+        /// * FAILED_PRECONDITION: a history is of another frequency than the model was trained on, or the
+        ///  artifact is no model
         /// * UNAVAILABLE: the model cannot be read now; try again
         pub async fn forecast_history(
             &mut self,
@@ -1765,7 +1771,8 @@ pub mod predictor_server {
         /// Answers at once; follow the run with `Runs.WatchRun`. A repeated `request_id` answers the first
         /// run, also when that one failed: to try again, choose another.
         ///
-        /// * INVALID_ARGUMENT: a malformed `request_id`, digest or configuration
+        /// * INVALID_ARGUMENT: a malformed `request_id`, digest or configuration, or an input that is
+        ///  missing or unknown
         /// * ALREADY_EXISTS: the `request_id` was used for a request of other content
         /// * RESOURCE_EXHAUSTED: too many runs wait already; try again later
         /// * UNAVAILABLE: the server stops; try again elsewhere
@@ -1794,8 +1801,11 @@ pub mod predictor_server {
         ///
         /// All or nothing, in the order of the request:
         ///
-        /// * INVALID_ARGUMENT: more than 256 histories or none, arrays of unequal length, a negative value
+        /// * INVALID_ARGUMENT: more than 256 histories or none, arrays of unequal length, a value out of
+        ///  range
         /// * NOT_FOUND: no such model
+        /// * FAILED_PRECONDITION: a history is of another frequency than the model was trained on, or the
+        ///  artifact is no model
         /// * UNAVAILABLE: the model cannot be read now; try again
         async fn forecast_history(
             &self,
@@ -2313,7 +2323,8 @@ pub mod explainer_client {
         /// Answers at once; follow the run with `Runs.WatchRun`. A repeated `request_id` answers the first
         /// run, also when that one failed: to try again, choose another.
         ///
-        /// * INVALID_ARGUMENT: a malformed `request_id`, digest or configuration
+        /// * INVALID_ARGUMENT: a malformed `request_id`, digest or configuration, or an input that is
+        ///  missing or unknown
         /// * ALREADY_EXISTS: the `request_id` was used for a request of other content
         /// * RESOURCE_EXHAUSTED: too many runs wait already; try again later
         /// * UNAVAILABLE: the server stops; try again elsewhere
@@ -2393,7 +2404,8 @@ pub mod explainer_server {
         /// Answers at once; follow the run with `Runs.WatchRun`. A repeated `request_id` answers the first
         /// run, also when that one failed: to try again, choose another.
         ///
-        /// * INVALID_ARGUMENT: a malformed `request_id`, digest or configuration
+        /// * INVALID_ARGUMENT: a malformed `request_id`, digest or configuration, or an input that is
+        ///  missing or unknown
         /// * ALREADY_EXISTS: the `request_id` was used for a request of other content
         /// * RESOURCE_EXHAUSTED: too many runs wait already; try again later
         /// * UNAVAILABLE: the server stops; try again elsewhere
@@ -2741,7 +2753,8 @@ pub mod features_client {
         /// Answers at once; follow the run with `Runs.WatchRun`. A repeated `request_id` answers the first
         /// run, also when that one failed: to try again, choose another.
         ///
-        /// * INVALID_ARGUMENT: a malformed `request_id`, digest or configuration
+        /// * INVALID_ARGUMENT: a malformed `request_id`, digest or configuration, or an input that is
+        ///  missing or unknown
         /// * ALREADY_EXISTS: the `request_id` was used for a request of other content
         /// * RESOURCE_EXHAUSTED: too many runs wait already; try again later
         /// * UNAVAILABLE: the server stops; try again elsewhere
@@ -2789,7 +2802,8 @@ pub mod features_server {
         /// Answers at once; follow the run with `Runs.WatchRun`. A repeated `request_id` answers the first
         /// run, also when that one failed: to try again, choose another.
         ///
-        /// * INVALID_ARGUMENT: a malformed `request_id`, digest or configuration
+        /// * INVALID_ARGUMENT: a malformed `request_id`, digest or configuration, or an input that is
+        ///  missing or unknown
         /// * ALREADY_EXISTS: the `request_id` was used for a request of other content
         /// * RESOURCE_EXHAUSTED: too many runs wait already; try again later
         /// * UNAVAILABLE: the server stops; try again elsewhere
@@ -2978,11 +2992,14 @@ pub struct StartIngestRequest {
         ::prost::alloc::string::String,
         ::prost::alloc::string::String,
     >,
-    /// The mapping that names files, kinds, columns and units: its path or URI as the server sees it.
-    /// Relative paths in the mapping are relative to it. At most 4,096 bytes.
+    /// The mapping that names files, kinds, columns and units: its path as the server sees it, of at
+    /// most 4,096 bytes. A regular file of at most 256 KiB. Required also beside `mapping_toml`:
+    /// relative paths in the mapping are relative to its folder. Of the server's environment they may
+    /// name variables `LIFECAST_...` whose name holds none of `KEY`, `SECRET` and `TOKEN`.
     #[prost(string, tag = "4")]
     pub mapping_uri: ::prost::alloc::string::String,
-    /// The mapping itself, TOML of at most 256 KiB; empty: the server reads `mapping_uri`.
+    /// The mapping itself, TOML of at most 256 KiB, as if it stood at `mapping_uri`; its paths may name
+    /// the same variables. Empty: the server reads `mapping_uri`.
     #[prost(string, tag = "5")]
     pub mapping_toml: ::prost::alloc::string::String,
 }
@@ -3089,7 +3106,8 @@ pub mod ingest_client {
         /// Answers at once; follow the run with `Runs.WatchRun`. A repeated `request_id` answers the first
         /// run, also when that one failed: to try again, choose another.
         ///
-        /// * INVALID_ARGUMENT: a malformed `request_id`, digest or configuration
+        /// * INVALID_ARGUMENT: a malformed `request_id`, digest or configuration, or an input that is
+        ///  missing or unknown
         /// * ALREADY_EXISTS: the `request_id` was used for a request of other content
         /// * RESOURCE_EXHAUSTED: too many runs wait already; try again later
         /// * UNAVAILABLE: the server stops; try again elsewhere
@@ -3137,7 +3155,8 @@ pub mod ingest_server {
         /// Answers at once; follow the run with `Runs.WatchRun`. A repeated `request_id` answers the first
         /// run, also when that one failed: to try again, choose another.
         ///
-        /// * INVALID_ARGUMENT: a malformed `request_id`, digest or configuration
+        /// * INVALID_ARGUMENT: a malformed `request_id`, digest or configuration, or an input that is
+        ///  missing or unknown
         /// * ALREADY_EXISTS: the `request_id` was used for a request of other content
         /// * RESOURCE_EXHAUSTED: too many runs wait already; try again later
         /// * UNAVAILABLE: the server stops; try again elsewhere
@@ -3355,14 +3374,15 @@ pub struct PlanResponse {
     pub plans: ::prost::alloc::vec::Vec<Plan>,
 }
 /// What is to be planned, and at what cost. Money is in any one currency: only the ratio counts.
+/// Costs, stock and lots are at most 1e12.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct PlanItem {
     #[prost(message, optional, tag = "1")]
     pub series: ::core::option::Option<Series>,
-    /// Periods from order to delivery.
+    /// Periods from order to delivery, at most 4,096.
     #[prost(uint32, tag = "2")]
     pub lead_time: u32,
-    /// Periods between orders, at least 1.
+    /// Periods between orders, 1 to 4,096.
     #[prost(uint32, tag = "3")]
     pub review: u32,
     /// Cost of one unit short: lost margin and goodwill.
@@ -3374,7 +3394,7 @@ pub struct PlanItem {
     /// Units at hand and on order.
     #[prost(double, tag = "6")]
     pub stock: f64,
-    /// Units are ordered in multiples of it; 0 stands for 1.
+    /// Units are ordered in multiples of it, at least 1e-6; 0 stands for 1.
     #[prost(double, tag = "7")]
     pub lot_size: f64,
 }
@@ -3516,7 +3536,8 @@ pub mod planner_client {
         /// Answers at once; follow the run with `Runs.WatchRun`. A repeated `request_id` answers the first
         /// run, also when that one failed: to try again, choose another.
         ///
-        /// * INVALID_ARGUMENT: a malformed `request_id`, digest or configuration
+        /// * INVALID_ARGUMENT: a malformed `request_id`, digest or configuration, or an input that is
+        ///  missing or unknown
         /// * ALREADY_EXISTS: the `request_id` was used for a request of other content
         /// * RESOURCE_EXHAUSTED: too many runs wait already; try again later
         /// * UNAVAILABLE: the server stops; try again elsewhere
@@ -3591,7 +3612,8 @@ pub mod planner_server {
         /// Answers at once; follow the run with `Runs.WatchRun`. A repeated `request_id` answers the first
         /// run, also when that one failed: to try again, choose another.
         ///
-        /// * INVALID_ARGUMENT: a malformed `request_id`, digest or configuration
+        /// * INVALID_ARGUMENT: a malformed `request_id`, digest or configuration, or an input that is
+        ///  missing or unknown
         /// * ALREADY_EXISTS: the `request_id` was used for a request of other content
         /// * RESOURCE_EXHAUSTED: too many runs wait already; try again later
         /// * UNAVAILABLE: the server stops; try again elsewhere
@@ -3940,7 +3962,8 @@ pub mod trainer_client {
         /// Answers at once; follow the run with `Runs.WatchRun`. A repeated `request_id` answers the first
         /// run, also when that one failed: to try again, choose another.
         ///
-        /// * INVALID_ARGUMENT: a malformed `request_id`, digest or configuration
+        /// * INVALID_ARGUMENT: a malformed `request_id`, digest or configuration, or an input that is
+        ///  missing or unknown
         /// * ALREADY_EXISTS: the `request_id` was used for a request of other content
         /// * RESOURCE_EXHAUSTED: too many runs wait already; try again later
         /// * UNAVAILABLE: the server stops; try again elsewhere
@@ -3988,7 +4011,8 @@ pub mod trainer_server {
         /// Answers at once; follow the run with `Runs.WatchRun`. A repeated `request_id` answers the first
         /// run, also when that one failed: to try again, choose another.
         ///
-        /// * INVALID_ARGUMENT: a malformed `request_id`, digest or configuration
+        /// * INVALID_ARGUMENT: a malformed `request_id`, digest or configuration, or an input that is
+        ///  missing or unknown
         /// * ALREADY_EXISTS: the `request_id` was used for a request of other content
         /// * RESOURCE_EXHAUSTED: too many runs wait already; try again later
         /// * UNAVAILABLE: the server stops; try again elsewhere
