@@ -1,11 +1,19 @@
 //! From one forecast to one line of a plan: order, hold, mark down or delist, and why.
 
+use std::ops::RangeInclusive;
+
 use lifecycle::{Forecast, Invalid, Turn};
 use serde::{Deserialize, Serialize};
 use tables::PlanRow;
-use wire::{AMOUNT_MAX, LOT_SIZES, PLAN_PERIODS_MAX};
 
 use crate::newsvendor::{Units, critical_ratio, order_quantity};
+
+/// Most of a cost, and what a lot may hold: as the service limits them, far from overflow.
+const AMOUNT_MAX: f64 = 1e12;
+const LOT_SIZES: RangeInclusive<f64> = 1e-6..=AMOUNT_MAX;
+
+/// Most periods of lead time or review.
+const PERIODS_MAX: usize = 4096;
 
 /// Costs, delays and thresholds of a plan.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -62,9 +70,8 @@ impl Config {
             }
         }
         for (key, value) in [("lead_time", self.lead_time), ("review", self.review)] {
-            if value > PLAN_PERIODS_MAX as usize {
-                let reason = format!("{value} must be at most {PLAN_PERIODS_MAX}");
-                return Err(Invalid::new(key, reason));
+            if value > PERIODS_MAX {
+                return Err(Invalid::new(key, format!("{value} must be at most {PERIODS_MAX}")));
             }
         }
         if self.lead_time + self.review == 0 {

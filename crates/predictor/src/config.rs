@@ -3,6 +3,9 @@
 use lifecycle::Invalid;
 use serde::{Deserialize, Serialize};
 
+/// Most bytes of a model's name; `evaluate` takes forecasts by such names.
+const NAME_BYTES_MAX: usize = 64;
+
 /// The `[predict]` table of a pipeline.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -48,9 +51,10 @@ impl Config {
             let reason = "one of `validation`, `test`, `latest` must be true";
             return Err(Invalid::new("test", reason));
         }
-        if !self.name.is_empty() {
-            let named = |invalid| Invalid { field: "name".to_owned(), ..invalid };
-            wire::check_model_name(&self.name).map_err(named)?;
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+        if self.name.len() > NAME_BYTES_MAX || !self.name.bytes().all(plain) {
+            let reason = format!("must be at most {NAME_BYTES_MAX} letters, digits or `._-`");
+            return Err(Invalid::new("name", reason));
         }
         Ok(())
     }

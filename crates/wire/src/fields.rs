@@ -14,7 +14,7 @@ pub(crate) const BATCH_MAX: usize = 256;
 pub(crate) const NAME_BYTES_MAX: usize = 256;
 
 /// Most of any amount: units, prices, costs. What is computed from it stays far from overflow.
-pub const AMOUNT_MAX: f64 = 1e12;
+pub(crate) const AMOUNT_MAX: f64 = 1e12;
 
 /// Most bytes of each text in a status: all travel in headers, whose length clients limit.
 const STATUS_BYTES_MAX: usize = 1500;

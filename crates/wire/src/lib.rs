@@ -42,10 +42,10 @@ mod start;
 
 pub use evaluator::ScoresQuery;
 pub use explainer::{ExplainQuery, ExplainedOutput, Explanation};
-pub use fields::{AMOUNT_MAX, invalid_argument};
+pub use fields::invalid_argument;
 pub use forecast::ServedForecast;
 pub use history::InlineHistory;
-pub use planner::{LOT_SIZES, PLAN_PERIODS_MAX, Plan, PlanItem, PlanQuery};
+pub use planner::{Plan, PlanItem, PlanQuery};
 pub use predictor::{ForecastQuery, HistoryQuery, InputsQuery, ServedInputs};
 pub use runs::{Failure, Outcome, PartProgress, Run, RunState};
-pub use start::{Start, StartIngest, check_input, check_model_name, read_start, request_digest};
+pub use start::{Start, StartIngest, check_input, read_start, request_digest};

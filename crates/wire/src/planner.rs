@@ -8,10 +8,10 @@ use crate::fields::{self, AMOUNT_MAX, BATCH_MAX, NAME_BYTES_MAX};
 use crate::{series, v1};
 
 /// Most periods of lead time or review.
-pub const PLAN_PERIODS_MAX: u32 = 4096;
+const PERIODS_MAX: u32 = 4096;
 
 /// What a lot may hold.
-pub const LOT_SIZES: RangeInclusive<f64> = 1e-6..=AMOUNT_MAX;
+const LOT_SIZES: RangeInclusive<f64> = 1e-6..=AMOUNT_MAX;
 
 /// Most bytes of a plan's reason.
 const REASON_BYTES_MAX: usize = 4096;
@@ -134,11 +134,11 @@ impl TryFrom<v1::PlanItem> for PlanItem {
                 fields::within("lot_size", lot_size, LOT_SIZES)?
             },
         };
-        if lead_time > PLAN_PERIODS_MAX {
-            return Err(Invalid::new("lead_time", format!("must be at most {PLAN_PERIODS_MAX}")));
+        if lead_time > PERIODS_MAX {
+            return Err(Invalid::new("lead_time", format!("must be at most {PERIODS_MAX}")));
         }
-        if !(1..=PLAN_PERIODS_MAX).contains(&review) {
-            return Err(Invalid::new("review", format!("must be 1 to {PLAN_PERIODS_MAX}")));
+        if !(1..=PERIODS_MAX).contains(&review) {
+            return Err(Invalid::new("review", format!("must be 1 to {PERIODS_MAX}")));
         }
         if item.shortage_cost + item.leftover_cost <= 0.0 {
             return Err(Invalid::new(

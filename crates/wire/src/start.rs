@@ -74,7 +74,7 @@ pub fn check_input(name: &str, needed: &[&str], optional: &[&str]) -> Result<(),
 }
 
 /// Checks the name of a model: 1 to 64 letters, digits or `._-`.
-pub fn check_model_name(name: &str) -> Result<(), Invalid> {
+fn check_model_name(name: &str) -> Result<(), Invalid> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     if (1..=MODEL_NAME_BYTES_MAX).contains(&name.len()) && name.bytes().all(plain) {
         return Ok(());
