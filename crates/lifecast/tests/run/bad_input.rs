@@ -205,7 +205,8 @@ fn a_store_that_cannot_be_opened_or_reached() {
     let shop = Shop::new();
     shop.write("store", "a file, not a folder");
     let run = shop.run();
-    expect!["store address `store`: cannot create `store/blobs`: Not a directory (os error 20)"].assert_eq(run.error());
+    expect!["store address `store`: cannot create `store/blobs`: Not a directory (os error 20)"]
+        .assert_eq(run.error());
     assert_eq!(run.code, Some(USAGE));
 
     // A port of this machine at which nobody listens any more.
