@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use serde::{Deserialize, Serialize};
 
 /// A pipeline. Every section may be left out; its stage then runs with its defaults.
@@ -100,6 +100,11 @@ impl Pipeline {
         names.sort_unstable();
         if let Some([name, _]) = names.array_windows().find(|[first, next]| first == next) {
             bail!("[[model]] name = \"{name}\" stands twice; names must differ");
+        }
+        for name in &names {
+            ensure!(!name.is_empty(), "[[model]] name must not be empty");
+            let config = predictor::Config { name: (*name).to_owned(), ..self.predict.clone() };
+            config.validate().with_context(|| format!("[[model]] name = \"{name}\""))?;
         }
         if !names.contains(&OURS) {
             bail!("no [[model]] is named \"{OURS}\": it is the one that is explained and reported");

@@ -31,6 +31,12 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
+    /// The folder is an artifact of another kind.
+    #[error("{path}: is no model: it has no model.json")]
+    NoModel {
+        /// The folder.
+        path: PathBuf,
+    },
     /// A file is not what it should be.
     #[error("{path}: {reason}; the model is damaged, fetch or train it again")]
     Damaged {
@@ -192,6 +198,9 @@ impl Model {
     /// Reads a model's directory and checks that this version can answer by it.
     pub fn load(directory: &Path) -> Result<Self, Error> {
         let path = directory.join("model.json");
+        if !path.exists() {
+            return Err(Error::NoModel { path: directory.to_owned() });
+        }
         let damaged = |path: &Path, reason: String| Error::Damaged { path: path.into(), reason };
         let not_json = |path: &Path, error: serde_json::Error| damaged(path, error.to_string());
         let value: serde_json::Value =

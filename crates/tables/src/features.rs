@@ -107,6 +107,9 @@ impl FeaturesDir {
     /// Opens a directory.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, Error> {
         let path = path.into();
+        if !path.join(SPLIT_FILE).exists() {
+            return Err(Error::OtherKind { path, kind: "features", file: SPLIT_FILE });
+        }
         let SplitFile { split, unseen } = read_json(&path.join(SPLIT_FILE))?;
         Ok(Self {
             meta: read_json(&path.join(PANEL_FILE))?,

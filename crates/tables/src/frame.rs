@@ -22,6 +22,16 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
+    /// The folder is an artifact of another kind.
+    #[error("{path}: is no artifact of {kind}: it has no {file}")]
+    OtherKind {
+        /// The folder.
+        path: PathBuf,
+        /// What it should be of.
+        kind: &'static str,
+        /// What every artifact of that kind has.
+        file: &'static str,
+    },
     /// Not Parquet, or damaged.
     #[error("{path}: is not a readable Parquet file")]
     Parquet {
