@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use lifecycle::{Day, Digest, Frequency, Invalid, Period, Series};
+use lifecycle::{Digest, Invalid, Series};
 use model::Model;
 use panel::{CategoryUnits, Panel, PanelMeta, Plan, Settings, category_units};
 use service::{BlockingPool, Cache, Stage, error_chain, status, status_of, status_of_store};
@@ -109,9 +109,8 @@ impl Known {
         let ExplainQuery { model, features, series, origin, outputs, evaluations_max, seed } =
             query;
         let Panel { frequency, ref histories, .. } = self.panel;
-        let place = histories.binary_search_by(|history| history.series.cmp(&series));
-        let history = &histories[place.map_err(|_| not_found(&series))?];
-        let origin = last_period(frequency, self.panel.last(), origin);
+        let history = self.panel.history(&series).ok_or_else(|| not_found(&series))?;
+        let origin = self.panel.origin(origin);
         let inputs = history.known_at(origin).ok_or_else(|| no_history(&series))?;
         let defaults = Config::default();
         let config = Config {
@@ -162,10 +161,6 @@ fn chosen(
         Ok(ExplainedOutput { output, attribution, served: explanation.served[place] })
     });
     explained.collect()
-}
-
-fn last_period(frequency: Frequency, last: Period, day: Option<Day>) -> Period {
-    day.map_or(last, |day| frequency.last_period_by(day).min(last))
 }
 
 fn not_found(series: &Series) -> Status {

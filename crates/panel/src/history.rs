@@ -1,6 +1,6 @@
 //! What is known of each series, by period.
 
-use lifecycle::{Frequency, Invalid, Period, Series};
+use lifecycle::{Day, Frequency, Invalid, Period, Series};
 use serde::{Deserialize, Serialize};
 
 /// One measured quantity by period. A missing value is NaN, never zero.
@@ -178,6 +178,19 @@ impl Panel {
     /// The last period.
     pub fn last(&self) -> Period {
         self.start.plus(self.n_periods as i32 - 1)
+    }
+
+    /// The last period that ends by the day, or the panel's last, if that is earlier or no day is
+    /// given: the origin of whoever may use data up to that day.
+    pub fn origin(&self, day: Option<Day>) -> Period {
+        let last = self.last();
+        day.map_or(last, |day| self.frequency.last_period_by(day).min(last))
+    }
+
+    /// The history of a series.
+    pub fn history(&self, series: &Series) -> Option<&History> {
+        let place = self.histories.binary_search_by(|history| history.series.cmp(series));
+        place.ok().map(|place| &self.histories[place])
     }
 
     /// The name of the category whose share a series holds: the first `share_depth` levels of its

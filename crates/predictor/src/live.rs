@@ -47,9 +47,7 @@ impl LoadedPanel {
 
     /// The history of a series.
     pub fn history(&self, series: &Series) -> Result<&History, Error> {
-        let histories = &self.panel.histories;
-        let place = histories.binary_search_by(|history| history.series.cmp(series));
-        place.map(|place| &histories[place]).map_err(|_| Error::UnknownSeries(series.clone()))
+        self.panel.history(series).ok_or_else(|| Error::UnknownSeries(series.clone()))
     }
 }
 

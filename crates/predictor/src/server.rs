@@ -169,7 +169,7 @@ struct Known<'a> {
 impl<'a> Known<'a> {
     fn of(panel: &'a LoadedPanel, series: &Series, day: Option<Day>) -> Result<Self, Status> {
         let history = panel.history(series).map_err(|error| status_of_live(&error))?;
-        let origin = origin(panel.panel(), day);
+        let origin = panel.panel().origin(day);
         if history.start > origin {
             let message = format!("series `{series}` has no history at the origin");
             return Err(status(Code::FailedPrecondition, &message, "NO_HISTORY"));
@@ -181,12 +181,6 @@ impl<'a> Known<'a> {
     fn inputs(&self) -> History {
         self.history.known_at(self.origin).expect("the history has begun")
     }
-}
-
-/// The last period of the panel that ends by the day.
-fn origin(panel: &Panel, day: Option<Day>) -> Period {
-    let last = panel.last();
-    day.map_or(last, |day| panel.frequency.last_period_by(day).min(last))
 }
 
 /// The status of an error that a live call met.

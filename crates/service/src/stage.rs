@@ -49,9 +49,9 @@ impl Stage {
         &self.place
     }
 
-    /// Starts the run that a request ([`wire::read_start`]) asks for: `make` with the request's configuration on the
-    /// artifacts that it names: all those `needed`, some of those `optional`, no others
-    /// ([`Start::check_inputs`]).
+    /// Starts the run that a request ([`wire::read_start`]) asks for: `make` with the request's
+    /// configuration on the artifacts that it names: all those `needed`, some of those `optional`,
+    /// no others ([`Start::check_inputs`]).
     ///
     /// Errors are those of [`Runs::start`], and `INVALID_ARGUMENT` for a configuration that cannot
     /// be read, or inputs that are not these. Must be called on the async runtime.
