@@ -54,11 +54,11 @@ pub(crate) fn shards(config: &Config, calendar: &Calendar) -> Vec<Shard> {
     shards
 }
 
-/// The lives of a shard with the number of each, by shop.
-struct Written {
-    shop: usize,
-    first: usize,
-    lives: Vec<Life>,
+/// A life under its name and that of its shop.
+struct Named {
+    product: String,
+    shop: String,
+    life: Life,
 }
 
 impl Shard {
@@ -70,46 +70,37 @@ impl Shard {
         output: &Path,
     ) -> Result<Tally, Error> {
         let mut tally = Tally::default();
-        let mut written = Vec::with_capacity(self.shops.len());
+        let mut named = Vec::new();
         for Members { shop: number, lives } in &self.shops {
             let shop = Shop::draw(config, calendar, *number);
-            let first = lives.start;
-            let lives: Vec<Life> =
+            let of_shop: Vec<Life> =
                 lives.clone().map(|index| Life::of(config, calendar, &shop, index)).collect();
-            tally.absorb(Tally::of_shop(&lives, calendar));
-            written.push(Written { shop: *number, first, lives });
+            tally.absorb(Tally::of_shop(&of_shop, calendar));
+            named.extend(lives.clone().zip(of_shop).map(|(index, life)| Named {
+                product: format!("life-{index:07}"),
+                shop: format!("shop-{number:05}"),
+                life,
+            }));
         }
         let name = format!("part-{:05}.parquet", self.number);
         let [panel, products] = FOLDERS.map(|folder| output.join(folder).join(&name));
-        write_panel(&panel, &written, calendar)?;
-        write_products(&products, &written)?;
+        write_panel(&panel, &named, calendar)?;
+        write_products(&products, &named)?;
         Ok(tally)
     }
 }
 
-fn product(index: usize) -> String {
-    format!("life-{index:07}")
-}
-
 /// A row a life and period, in their order.
-fn write_panel(path: &Path, written: &[Written], calendar: &Calendar) -> Result<(), Error> {
+fn write_panel(path: &Path, named: &[Named], calendar: &Calendar) -> Result<(), Error> {
     let days: Vec<Day> = (0..calendar.n_periods).map(|index| calendar.day(index)).collect();
-    let names: Vec<Vec<String>> = written
+    let rows = || named.iter().flat_map(|of| of.life.cells.iter().map(move |cell| (of, cell)));
+    let cells = || rows().map(|(_, cell)| cell);
+    let dated = named
         .iter()
-        .map(|shop| (0..shop.lives.len()).map(|life| product(shop.first + life)).collect())
-        .collect();
-    let lives = || {
-        let of_shop = |(shop, names)| names_of(shop, names);
-        written.iter().zip(&names).flat_map(of_shop)
-    };
-    let cells = || lives().flat_map(|(_, life)| &life.cells);
-    let rows = || lives().flat_map(|(name, life)| life.cells.iter().map(move |_| Some(name)));
-    let dated = lives().flat_map(|(_, life)| {
-        days[life.first..].iter().take(life.cells.len()).map(|day| Some(*day))
-    });
+        .flat_map(|Named { life, .. }| days[life.first..].iter().take(life.cells.len()).copied());
     let columns = vec![
-        texts("product", rows()),
-        dates("date", dated)?,
+        texts("product", rows().map(|(of, _)| Some(of.product.as_str()))),
+        dates("date", dated.map(Some))?,
         optional_numbers("units", cells().map(|cell| cell.units)),
         optional_numbers("in_stock", cells().map(|cell| cell.in_stock)),
         optional_numbers("price", cells().map(|cell| cell.price)),
@@ -119,29 +110,16 @@ fn write_panel(path: &Path, written: &[Written], calendar: &Calendar) -> Result<
     write(path, columns)
 }
 
-fn names_of<'a>(
-    shop: &'a Written,
-    names: &'a [String],
-) -> impl Iterator<Item = (&'a str, &'a Life)> + use<'a> {
-    names.iter().map(String::as_str).zip(&shop.lives)
-}
-
 /// A row a life: its shop and category, and its dates where the shop knows them.
-fn write_products(path: &Path, written: &[Written]) -> Result<(), Error> {
-    let rows = || written.iter().flat_map(|shop| shop.lives.iter().map(move |life| (shop, life)));
-    let names: Vec<String> = written
-        .iter()
-        .flat_map(|shop| (0..shop.lives.len()).map(|life| product(shop.first + life)))
-        .collect();
-    let shops: Vec<String> = rows().map(|(shop, _)| format!("shop-{:05}", shop.shop)).collect();
+fn write_products(path: &Path, named: &[Named]) -> Result<(), Error> {
     let categories: Vec<String> =
-        rows().map(|(_, life)| format!("category-{:02}", life.category)).collect();
+        named.iter().map(|of| format!("category-{:02}", of.life.category)).collect();
     let columns = vec![
-        texts("product", names.iter().map(|name| Some(name.as_str()))),
-        texts("shop", shops.iter().map(|name| Some(name.as_str()))),
+        texts("product", named.iter().map(|of| Some(of.product.as_str()))),
+        texts("shop", named.iter().map(|of| Some(of.shop.as_str()))),
         texts("category", categories.iter().map(|name| Some(name.as_str()))),
-        dates("launch", rows().map(|(_, life)| life.launch))?,
-        dates("end", rows().map(|(_, life)| life.end))?,
+        dates("launch", named.iter().map(|of| of.life.launch))?,
+        dates("end", named.iter().map(|of| of.life.end))?,
     ];
     write(path, columns)
 }
