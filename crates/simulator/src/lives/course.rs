@@ -109,8 +109,11 @@ impl Courses {
 
     /// Lasting changes, up or down: a competitor, a better place in the shop.
     fn shift(&self, draws: &mut Draws, level: &mut [f64], calendar: &Calendar) {
+        if self.shifts == 0.0 {
+            return;
+        }
         let mut weeks = 0.0;
-        while self.shifts > 0.0 {
+        loop {
             weeks += draws.exponential(YEAR / self.shifts);
             let age = (weeks / calendar.weeks) as usize;
             if age >= level.len() {
