@@ -120,12 +120,8 @@ pub fn run(
     let meta = panel.meta(model.settings(features.meta().settings));
     let weights = digest_of(&inputs.model.join("model.safetensors"))?;
     let served = latest_forecasts(inputs.forecasts)?;
-    let explained = InProcess {
-        model: &model,
-        meta: &meta,
-        categories: &categories,
-        fitted: model.fitted(),
-    };
+    let explained =
+        InProcess { model: &model, meta: &meta, categories: &categories, fitted: model.fitted() };
 
     let chosen = best_selling(&panel.histories, &served, config.n_series);
     if chosen.is_empty() {

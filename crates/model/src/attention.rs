@@ -60,9 +60,7 @@ impl Layer {
         let update = self.hidden_out.forward(relu(update));
         let tokens = tokens + drop(update);
         match (&self.adapter_in, &self.adapter_out) {
-            (Some(down), Some(up)) => {
-                tokens.clone() + up.forward(relu(down.forward(tokens)))
-            }
+            (Some(down), Some(up)) => tokens.clone() + up.forward(relu(down.forward(tokens))),
             _ => tokens,
         }
     }

@@ -1,5 +1,5 @@
-//! What is fitted on validation rows after training: one temperature for each head of
-//! probabilities, how much wider quantiles are where a series has hardly any history, and how steps
+//! What is fitted on validation rows after training: for each head of probabilities a temperature and
+//! the share of the trees in its logits, how much wider quantiles are where a series has hardly any history, and how steps
 //! hang together. A model of several frequencies has one of these for each.
 //!
 //! A single temperature (Guo et al. 2017) is all that a few weeks of correlated rows carry: biases
@@ -7,16 +7,40 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Temperatures and widths, all 1 if uncalibrated, and correlations.
+/// How much the logits of the network and of the trees count in a head.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Blend {
+    /// What the network's logits are multiplied by.
+    pub network: f32,
+    /// What those of the trees are multiplied by; 0 where there are none.
+    pub trees: f32,
+}
+
+impl Default for Blend {
+    fn default() -> Self {
+        Self { network: 1.0, trees: 0.0 }
+    }
+}
+
+impl Blend {
+    /// Logits of the two together; `trees` may be empty.
+    pub fn of(self, network: &[f32], trees: &[f32]) -> Vec<f32> {
+        let second = trees.iter().copied().chain(std::iter::repeat(0.0));
+        network.iter().zip(second).map(|(a, b)| self.network * a + self.trees * b).collect()
+    }
+}
+
+/// Blends, widths and correlations; the default is uncalibrated.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Calibration {
     /// Of the turns at each horizon.
-    pub turns: [f32; 3],
+    pub turns: [Blend; 3],
     /// Of the stage now.
-    pub stage_now: f32,
+    pub stage_now: Blend,
     /// Of the stages at each horizon.
-    pub stages: [f32; 3],
+    pub stages: [Blend; 3],
     /// Distance of each quantile from the median is multiplied by this at cold start.
     pub cold_start_width: f32,
     /// Correlations of normal scores over steps, row-major, shape `[horizon, horizon]` of the
@@ -26,9 +50,9 @@ pub struct Calibration {
 
 impl Default for Calibration {
     fn default() -> Self {
-        let (turns, stages) = ([1.0; 3], [1.0; 3]);
-        let correlations = Vec::new();
-        Self { turns, stage_now: 1.0, stages, cold_start_width: 1.0, correlations }
+        let blend = Blend::default();
+        let (turns, stages, correlations) = ([blend; 3], [blend; 3], Vec::new());
+        Self { turns, stage_now: blend, stages, cold_start_width: 1.0, correlations }
     }
 }
 
@@ -54,6 +78,36 @@ pub fn temperature(rows: &[Judged]) -> f32 {
         losses.sum::<f64>() + PULL * log_temperature.powi(2)
     };
     smallest_of(loss, 0.5_f64.ln(), 4.0_f64.ln()).exp() as f32
+}
+
+/// Shares of the trees that are tried.
+const SHARES: [f32; 9] = [0.5, 0.4, 0.6, 0.3, 0.7, 0.2, 0.8, 0.1, 0.9];
+
+/// What a share of all or nothing must gain over an even one, in nats over all rows.
+const PULL_TO_EVEN: f64 = 20.0;
+
+/// The blend that minimises the cross-entropy of these rows: logits of the network, and for each row
+/// those of the trees. Pulled a little towards an even share and a temperature of 1.
+pub fn blend(rows: &[Judged], trees: &[Vec<f32>]) -> Blend {
+    let mut best = (f64::INFINITY, Blend::default());
+    for share in SHARES {
+        let mixed: Vec<Judged> = rows
+            .iter()
+            .zip(trees)
+            .map(|((network, truth, weight), trees)| {
+                let even = Blend { network: 1.0 - share, trees: share };
+                (even.of(network, trees), truth.clone(), *weight)
+            })
+            .collect();
+        let temperature = temperature(&mixed);
+        let [loss, _] = loss_at(temperature, &mixed);
+        let pulled = loss + PULL_TO_EVEN * (2.0 * f64::from(share) - 1.0).powi(2);
+        if pulled < best.0 {
+            let (network, trees) = ((1.0 - share) / temperature, share / temperature);
+            best = (pulled, Blend { network, trees });
+        }
+    }
+    best.1
 }
 
 /// The sum of the weighted cross-entropies of these rows at a temperature, and that of the weights.
@@ -96,6 +150,28 @@ pub(crate) fn smallest_of(f: impl Fn(f64) -> f64, mut low: f64, mut high: f64) -
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_is_right_more_often_counts_more() {
+        // Two votes for one of two classes, right in 9 and in 7 of 10, independently.
+        let votes = |right: bool, truth: usize| {
+            let class = if right { truth } else { 1 - truth };
+            let mut logits = vec![0.0; 2];
+            logits[class] = 1.0;
+            logits
+        };
+        let (mut rows, mut trees) = (Vec::new(), Vec::new());
+        for row in 0..20_000_usize {
+            let truth = row % 2;
+            let mut target = vec![0.0; 2];
+            target[truth] = 1.0;
+            rows.push((votes(row / 2 % 10 < 7, truth), target, 1.0));
+            trees.push(votes(row / 20 % 10 < 9, truth));
+        }
+        let found = blend(&rows, &trees);
+        assert!(found.trees > 1.5 * found.network && found.network > 0.2, "{found:?}");
+        assert_eq!(found.of(&[1.0, 2.0], &[]), [found.network, 2.0 * found.network]);
+    }
 
     #[test]
     fn overconfident_logits_get_the_temperature_that_mends_them() {

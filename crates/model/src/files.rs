@@ -1,5 +1,6 @@
 //! A model as a directory: `model.json` says what it is, `model.safetensors` holds the weights
-//! under their module paths, `fitted.json` the state that its inputs are computed from.
+//! under their module paths, `trees.safetensors` the trees if it has any, `fitted.json` the state that
+//! its inputs are computed from.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,6 +16,7 @@ use crate::calibration::Calibration;
 use crate::dense::DenseScaling;
 use crate::forecast::Model;
 use crate::network::Network;
+use crate::trees::Trees;
 use crate::weights::Layout;
 
 /// The version of the files that this code reads and writes; raised with every change of meaning.
@@ -132,6 +134,8 @@ pub struct Description {
     pub n_parameters: usize,
     /// Digest of `model.safetensors`.
     pub weights: Digest,
+    /// Digest of `trees.safetensors`, of a model with trees.
+    pub trees: Option<Digest>,
     /// How it was trained.
     pub training: Training,
 }
@@ -177,6 +181,7 @@ impl Description {
             dense: None,
             n_parameters: 0,
             weights: Digest::of([]),
+            trees: None,
             training: Training::default(),
         }
     }
@@ -230,11 +235,12 @@ impl Description {
     }
 }
 
-/// The three files of a model.
+/// The files of a model.
 struct Files {
     directory: PathBuf,
     description: Vec<u8>,
     weights: Vec<u8>,
+    trees: Option<Vec<u8>>,
     fitted: Vec<u8>,
 }
 
@@ -246,6 +252,7 @@ impl Model {
             directory: PathBuf::from("builtin"),
             description: include_bytes!("../builtin/model.json").to_vec(),
             weights: include_bytes!("../builtin/model.safetensors").to_vec(),
+            trees: None,
             fitted: include_bytes!("../builtin/fitted.json").to_vec(),
         })
     }
@@ -256,7 +263,9 @@ impl Model {
         if !path.exists() {
             return Err(Error::NoModel { path: directory.to_owned() });
         }
+        let trees = directory.join("trees.safetensors");
         Self::read(&Files {
+            trees: if trees.exists() { Some(bytes(&trees)?) } else { None },
             description: bytes(&path)?,
             weights: bytes(&directory.join("model.safetensors"))?,
             fitted: bytes(&directory.join("fitted.json"))?,
@@ -305,10 +314,18 @@ impl Model {
         let weights =
             weights_from_bytes(&layout, stored).map_err(|reason| damaged(&path, reason))?;
 
+        let path = files.directory.join("trees.safetensors");
+        if files.trees.as_ref().map(Digest::of) != description.trees {
+            let reason = "is missing, or its digest is not the one in model.json".to_owned();
+            return Err(damaged(&path, reason));
+        }
+        let trees = files.trees.as_ref().map(|stored| Trees::from_bytes(stored)).transpose();
+        let trees = trees.map_err(|reason| damaged(&path, reason))?;
+
         let path = files.directory.join("fitted.json");
         let fitted: Fitted =
             serde_json::from_slice(&files.fitted).map_err(|error| not_json(&path, error))?;
-        Ok(Self::new(description, &network, weights, fitted))
+        Ok(Self::new(description, &network, weights, fitted).with_trees(trees))
     }
 
     /// Writes the model into a directory; the same model gives the same bytes.
@@ -316,12 +333,17 @@ impl Model {
         let n_members = self.description().n_members;
         let layout = self.network().layout().repeated(n_members);
         let weights = weights_to_bytes(&layout, self.weights());
+        let trees = self.trees().map(Trees::to_bytes);
         let description = Description {
+            trees: trees.as_ref().map(Digest::of),
             weights: Digest::of(&weights),
             n_parameters: self.weights().len(),
             ..self.description().clone()
         };
         write(&directory.join("model.safetensors"), &weights)?;
+        if let Some(trees) = trees {
+            write(&directory.join("trees.safetensors"), &trees)?;
+        }
         write(&directory.join("fitted.json"), &json(self.fitted()))?;
         write(&directory.join("model.json"), &json(&description))
     }

@@ -11,9 +11,10 @@ use crate::dependence::Dependence;
 use crate::files::{Description, Error};
 use crate::heads::{
     MEDIAN, N_TURN_CLASSES, N_UNIT_OUTPUTS, Outputs, Row, mean, mean_outputs, quantiles, softmax,
-    stage_logits, turn_probabilities,
+    softmax_of, stage_logits, turn_probabilities,
 };
 use crate::network::Network;
+use crate::trees::Trees;
 use crate::workers::Workers;
 
 /// Windows in one forward pass: enough for full matrix products, few enough to stay in cache.
@@ -25,6 +26,7 @@ pub struct Model {
     description: Description,
     members: Vec<Network>,
     weights: Vec<f32>,
+    trees: Option<Trees>,
     fitted: Fitted,
     calibration: Calibration,
     dependence: Dependence,
@@ -52,7 +54,19 @@ impl Model {
             Dependence::independent(horizon)
         };
         let workers = Workers::default();
-        Self { description, members, weights, fitted, calibration, dependence, workers }
+        let trees = None;
+        Self { description, members, weights, trees, fitted, calibration, dependence, workers }
+    }
+
+    /// The model with trees beside its networks.
+    #[must_use]
+    pub fn with_trees(self, trees: Option<Trees>) -> Self {
+        Self { trees, ..self }
+    }
+
+    /// The trees, if it has any.
+    pub fn trees(&self) -> Option<&Trees> {
+        self.trees.as_ref()
     }
 
     /// The model as it answers for a panel: a foundation model takes the state that was fitted
@@ -73,7 +87,8 @@ impl Model {
         }
         let fitted = panel.with_standards_of(&self.fitted);
         let (description, weights) = (self.description.clone(), self.weights.clone());
-        Ok(Arc::new(Self::new(description, self.network(), weights, fitted)))
+        let placed = Self::new(description, self.network(), weights, fitted);
+        Ok(Arc::new(placed.with_trees(self.trees.clone())))
     }
 
     /// The windows that this model takes, for a panel that asks for these.
@@ -127,23 +142,27 @@ impl Model {
         }
         let steps = units.chunks_exact(N_UNIT_OUTPUTS);
         let means = steps.map(|step| mean(step) * window.scale).collect();
+        let (turn_trees, stage_trees) =
+            self.trees.as_ref().map_or_else(Default::default, |trees| trees.logits(window));
+        let of_trees = |logits: &[f32], index| match logits {
+            [] => Vec::new(),
+            logits => stage_logits(logits, index).to_vec(),
+        };
         let stages = |index: Option<usize>| {
-            let logits = stage_logits(row.stages, index);
+            let network = stage_logits(row.stages, index);
+            let blend = index.map_or(calibration.stage_now, |index| calibration.stages[index]);
+            let logits = blend.of(network, &of_trees(&stage_trees, index));
             let mut weights = [0.0; 5];
-            match index {
-                None => {
-                    let now = softmax::<4>(logits, calibration.stage_now);
-                    weights[..4].copy_from_slice(&now.map(f64::from));
-                }
-                Some(index) => {
-                    weights = softmax::<5>(logits, calibration.stages[index]).map(f64::from);
-                }
+            for (weight, p) in weights.iter_mut().zip(softmax_of(&logits)) {
+                *weight = f64::from(p);
             }
             (training.n_stage_rows > 0).then(|| StageProbabilities::from_weights(weights))
         };
         let outlooks = std::array::from_fn(|index| {
-            let logits = &row.turns[index * N_TURN_CLASSES..(index + 1) * N_TURN_CLASSES];
-            let classes = softmax(logits, calibration.turns[index]);
+            let place = index * N_TURN_CLASSES..(index + 1) * N_TURN_CLASSES;
+            let of_trees = turn_trees.get(place.clone()).unwrap_or_default();
+            let logits = calibration.turns[index].of(&row.turns[place], of_trees);
+            let classes = softmax::<N_TURN_CLASSES>(&logits, 1.0);
             Outlook {
                 turns: (training.n_turn_rows > 0).then(|| turn_probabilities(classes)),
                 stage: stages(Some(index)),

@@ -112,6 +112,14 @@ pub fn softmax<const N: usize>(logits: &[f32], temperature: f32) -> [f32; N] {
     weights.map(|weight| weight / total)
 }
 
+/// Probabilities from logits of however many classes.
+pub fn softmax_of(logits: &[f32]) -> Vec<f32> {
+    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let weights: Vec<f32> = logits.iter().map(|logit| (logit - largest).exp()).collect();
+    let total: f32 = weights.iter().sum();
+    weights.into_iter().map(|weight| weight / total).collect()
+}
+
 /// Probability of each of [`lifecycle::Turn::ALL`] from those of the four classes.
 pub fn turn_probabilities([silent, fell, _, doubled]: [f32; N_TURN_CLASSES]) -> [f32; 3] {
     [(silent + fell).min(1.0), doubled, silent]

@@ -8,6 +8,7 @@
 //! | `attention`, `recurrence` | layers that mix the tokens of patches |
 //! | `weights` | parameters as one flat vector, ordered by module path |
 //! | `noise` | dropout masks from our own generator |
+//! | `trees` | boosted trees, a second opinion on turns and stages |
 //! | `heads` | raw outputs of a network as quantiles, means and probabilities |
 //! | `calibration`, `dependence` | what is fitted on validation rows: temperatures, and how steps hang together |
 //! | `forecast` | the one way from a window to an answer |
@@ -27,21 +28,23 @@ mod network;
 mod noise;
 mod patches;
 mod recurrence;
+mod trees;
 mod weights;
 mod workers;
 
 pub use architecture::{Architecture, Dimensions, Kind, Size};
 pub use batch::Batch;
-pub use calibration::{Calibration, Judged, loss_at, temperature};
+pub use calibration::{Blend, Calibration, Judged, blend, loss_at, temperature};
 pub use dense::{DENSE_INPUTS, DenseScaling};
 pub use dependence::{Dependence, N_PATHS, probability_of, quantile_of};
 pub use files::{Description, Error, FORMAT, Training, weights_from_bytes, weights_to_bytes};
 pub use forecast::{Model, forecast, paths};
 pub use heads::{
     N_STAGE_LOGITS, N_TURN_CLASSES, N_TURN_LOGITS, N_UNIT_OUTPUTS, Outputs, Row, mean, quantiles,
-    softmax, softplus, stage_logits, turn_probabilities,
+    softmax, softmax_of, softplus, stage_logits, turn_probabilities,
 };
 pub use network::{Masked, Network};
 pub use noise::Noise;
+pub use trees::{Boosted, N_TREE_INPUTS, Node, Tree, Trees, tree_inputs};
 pub use weights::{Layout, initial_weights};
 pub use workers::Workers;

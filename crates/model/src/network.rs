@@ -170,11 +170,8 @@ impl Network {
         let drawn = (0..shape[0] * shape[1]).map(|_| f32::from(noise.uniform() < share));
         let masked: Vec<f32> = drawn.collect();
         let truth = masked_units(windows, architecture, &masked);
-        let raw = module.reconstruction(
-            &batch,
-            architecture.n_heads,
-            tensor(masked, shape, &device),
-        );
+        let raw =
+            module.reconstruction(&batch, architecture.n_heads, tensor(masked, shape, &device));
         let (gradient, report) = judge(&Masked { units: to_floats(raw.clone()), truth });
         let loss = (raw.clone() * tensor(gradient, raw.dims(), &device)).sum();
         Some((flat_gradients(module.as_ref(), &mut loss.backward()), report))

@@ -76,15 +76,15 @@ impl Standards {
     pub(crate) fn pooled<'a>(all: impl Iterator<Item = &'a Self>) -> Self {
         let all: Vec<&Self> = all.collect();
         let n = all.len().max(1) as f64;
-        let mean_of = |value: &dyn Fn(&Self) -> f64| all.iter().map(|one| value(one)).sum::<f64>() / n;
+        let mean_of =
+            |value: &dyn Fn(&Self) -> f64| all.iter().map(|one| value(one)).sum::<f64>() / n;
         let mut pooled = Self::default();
         for (input, name) in STATIC_INPUTS.iter().enumerate() {
             if all.is_empty() || FLAGS.contains(name) {
                 continue;
             }
             let mean = mean_of(&|one| one.means[input]);
-            let squares =
-                mean_of(&|one| one.deviations[input].powi(2) + one.means[input].powi(2));
+            let squares = mean_of(&|one| one.deviations[input].powi(2) + one.means[input].powi(2));
             let deviation = (squares - mean * mean).max(0.0).sqrt();
             pooled.means[input] = mean;
             pooled.deviations[input] = if deviation > 1e-3 { deviation } else { 1.0 };

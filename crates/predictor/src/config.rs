@@ -61,7 +61,8 @@ impl Config {
             }
         }
         if !(self.validation || self.test || self.latest || self.back_test > 0) {
-            let reason = "one of `validation`, `test`, `latest` must be true, or `back_test` above 0";
+            let reason =
+                "one of `validation`, `test`, `latest` must be true, or `back_test` above 0";
             return Err(Invalid::new("test", reason));
         }
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);

@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use lifecycle::{Forecast, Period, Series};
 use model::Model;
-use panel::{CategoryUnits, Cutter, Fitted, History, Panel, PanelMeta, Settings, Window, category_units};
+use panel::{
+    CategoryUnits, Cutter, Fitted, History, Panel, PanelMeta, Settings, Window, category_units,
+};
 use tables::FeaturesDir;
 
 use crate::error::Error;

@@ -15,6 +15,8 @@ pub struct Config {
     pub size: Size,
     /// Networks that are trained, each from a seed of its own; the model answers their mean.
     pub members: usize,
+    /// Boosted trees are grown beside the network for turns and stages; not of a foundation model.
+    pub trees: bool,
     /// Where training starts.
     pub from: Start,
     /// The model answers for any panel of the frequencies that it was trained on, with the seasons,
@@ -147,6 +149,7 @@ impl Default for Config {
             kind: Kind::Transformer,
             size: Size::Small,
             members: 1,
+            trees: true,
             from: Start::Scratch,
             foundation: false,
             adapt: Adapt::Full,
@@ -223,7 +226,10 @@ impl Config {
             return Err(Invalid::new("adapt", "needs a base model: set `from`"));
         }
         if self.kind == Kind::Dense && (self.members > 1 || self.from != Start::Scratch) {
-            return Err(Invalid::new("kind", "the dense baseline has one member and no base model"));
+            return Err(Invalid::new(
+                "kind",
+                "the dense baseline has one member and no base model",
+            ));
         }
         Ok(())
     }

@@ -6,6 +6,7 @@
 //! | `rows` | windows and targets of training and validation, masked by the split |
 //! | `losses` | losses of raw outputs, and their gradients in closed form |
 //! | `adaptation` | what of a base model is trained: heads, adapters, updates of low rank |
+//! | `boosting` | trees for turns and stages |
 //! | `optimiser` | AdamW on flat vectors, schedule, clipping, averaged weights |
 //! | `start` | weights before the first step |
 //! | `training` | the loop |
@@ -16,6 +17,7 @@
 //! | `scatter` | true against predicted units of the dense baseline |
 
 mod adaptation;
+mod boosting;
 mod checkpoint;
 mod config;
 mod losses;

@@ -117,7 +117,8 @@ impl Rows {
                     validation.extend(thin(turning, turning_stride));
                     let held_out = is_held_out(history, config);
                     let rows = rows_of(source, &cutter, history, (&train, &validation, held_out));
-                    let learnt = |row: Row| Row { train: learnt(row.train, history, config), ..row };
+                    let learnt =
+                        |row: Row| Row { train: learnt(row.train, history, config), ..row };
                     let rows = rows.into_iter().map(learnt);
                     rows.filter(|row| row.train.is_some() || row.validation.is_some()).collect()
                 })

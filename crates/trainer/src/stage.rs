@@ -7,13 +7,12 @@ use std::sync::Arc;
 
 use artifacts::Folders;
 use lifecycle::{ErrorKind, Frequency, Invalid, ProductId, Progress};
-use model::{
-    Calibration, Description, Dimensions, Kind, Model, Network, Training, Workers,
-};
+use model::{Calibration, Description, Dimensions, Kind, Model, Network, Training, Workers};
 use panel::{CategoryUnits, Fitted, Panel, Settings, category_units};
 use serde::{Deserialize, Serialize};
 use tables::{FeaturesDir, Label};
 
+use crate::boosting::grow_all;
 use crate::config::{Adapt, Config, Start};
 use crate::rows::{Row, Rows, Source};
 use crate::scatter::Scatter;
@@ -203,7 +202,9 @@ impl Data {
 fn base_model(config: &Config, inputs: &Inputs<'_>) -> Result<Option<Arc<Model>>, Error> {
     match (config.from, inputs.base) {
         (Start::Scratch, _) => Ok(None),
-        (Start::Builtin, _) => Model::builtin().map(|model| Some(Arc::new(model))).map_err(Error::Model),
+        (Start::Builtin, _) => {
+            Model::builtin().map(|model| Some(Arc::new(model))).map_err(Error::Model)
+        }
         (Start::Model, Some(folder)) => {
             let model = Model::load(folder).map_err(Error::Model)?;
             Ok(Some(Arc::new(model)))
@@ -297,8 +298,14 @@ fn run_on(
         let all = rows.rows.iter().filter(|row| row.validation.is_some()).collect::<Vec<_>>();
         let of_all = validate_model(&raw, &all, &Workers::default());
         description.training.validation = of_all.combined;
-        lines.push(serde_json::json!({"members": config.members, "validation": of_all}).to_string());
+        lines
+            .push(serde_json::json!({"members": config.members, "validation": of_all}).to_string());
     }
+    let trees = (config.trees && description.kind.has_heads() && !config.foundation).then(|| {
+        progress.report("grow trees", 0, 1);
+        grow_all(&rows.rows, config.seed, &Workers::default())
+    });
+    let raw = raw.with_trees(trees.clone());
     if description.kind.has_heads() {
         progress.report("calibrate", 0, 1);
         description.calibrations = calibrations(&raw, &data);
@@ -310,7 +317,7 @@ fn run_on(
     } else {
         data.fitted.clone()
     };
-    let model = Model::new(description, &network, weights, fitted);
+    let model = Model::new(description, &network, weights, fitted).with_trees(trees);
     model.save(output).map_err(Error::Model)?;
     write(&output.join("training.jsonl"), &(lines.join("\n") + "\n"))?;
     if config.kind == Kind::Dense {
@@ -337,7 +344,8 @@ fn publish(base: &Arc<Model>, features: &Path, output: &Path) -> Result<Summary,
     let asked = features.meta().settings;
     let settings = base.settings(asked);
     let placed = base.on(features.fitted(), asked).map_err(Error::Model)?;
-    let description = Description { settings, is_foundation: false, ..placed.description().clone() };
+    let description =
+        Description { settings, is_foundation: false, ..placed.description().clone() };
     let (weights, fitted) = (placed.weights().to_vec(), placed.fitted().clone());
     let model = Model::new(description, placed.network(), weights, fitted);
     model.save(output).map_err(Error::Model)?;

@@ -351,7 +351,8 @@ impl Loop<'_> {
         } else {
             state.n_stale += 1;
         }
-        let Window { n_steps, quantiles, mean, turns, stages, reconstruction } = std::mem::take(&mut state.window);
+        let Window { n_steps, quantiles, mean, turns, stages, reconstruction } =
+            std::mem::take(&mut state.window);
         let n_steps = n_steps.max(1) as f64;
         let line = Line {
             step,

@@ -3,8 +3,9 @@
 
 use lifecycle::{LEVELS, WQL_LEVELS};
 use model::{
-    Calibration, DenseScaling, Dependence, Judged, Masked, Model, N_TURN_CLASSES, N_UNIT_OUTPUTS, Network, Noise, Outputs,
-    Workers, loss_at, probability_of, quantiles, stage_logits, temperature,
+    Blend, Calibration, DenseScaling, Dependence, Judged, Masked, Model, N_TURN_CLASSES,
+    N_UNIT_OUTPUTS, Network, Noise, Outputs, Workers, blend, loss_at, probability_of, quantiles,
+    stage_logits, temperature,
 };
 use panel::Window;
 use serde::{Deserialize, Serialize};
@@ -62,9 +63,8 @@ fn outputs(
     answer: &(dyn Fn(&[&Window]) -> Outputs + Sync),
 ) -> Vec<Outputs> {
     let chunks: Vec<&[&Row]> = rows.chunks(BATCH).collect();
-    workers.map(&chunks, |_, chunk| {
-        answer(&chunk.iter().map(|row| &row.window).collect::<Vec<_>>())
-    })
+    workers
+        .map(&chunks, |_, chunk| answer(&chunk.iter().map(|row| &row.window).collect::<Vec<_>>()))
 }
 
 /// Losses of these weights on validation rows.
@@ -160,11 +160,14 @@ fn unit_sums(raw: &[f32], target: &Target, window: &Window, sums: &mut Sums) {
     }
 }
 
-/// Rows of every head of probabilities: turns at each horizon, stage now and at each horizon.
+/// Rows of every head of probabilities: turns at each horizon, stage now and at each horizon. Beside
+/// them the logits of the trees, of a model that has some.
 #[derive(Debug, Default)]
 struct Heads {
     turns: [Vec<Judged>; 3],
     stages: [Vec<Judged>; 4],
+    turn_trees: [Vec<Vec<f32>>; 3],
+    stage_trees: [Vec<Vec<f32>>; 4],
 }
 
 impl Heads {
@@ -172,9 +175,7 @@ impl Heads {
         let of_turns = turns.chunks_exact(N_TURN_CLASSES).zip(target.turns).zip(&mut self.turns);
         for ((logits, class), rows) in of_turns {
             if let Some(class) = class {
-                let mut truth = vec![0.0; N_TURN_CLASSES];
-                truth[usize::from(class)] = 1.0;
-                rows.push((logits.to_vec(), truth, 1.0));
+                rows.push((logits.to_vec(), turn_truth(class)[..N_TURN_CLASSES].to_vec(), 1.0));
             }
         }
         for (head, (label, rows)) in target.stages.iter().zip(&mut self.stages).enumerate() {
@@ -185,6 +186,36 @@ impl Heads {
         }
     }
 
+    fn add_trees(&mut self, (turns, stages): &(Vec<f32>, Vec<f32>), target: &Target) {
+        let of_turns = turns.chunks_exact(N_TURN_CLASSES).zip(target.turns);
+        for ((logits, class), rows) in of_turns.zip(&mut self.turn_trees) {
+            if class.is_some() {
+                rows.push(logits.to_vec());
+            }
+        }
+        for (head, (label, rows)) in target.stages.iter().zip(&mut self.stage_trees).enumerate() {
+            if label.is_some() {
+                rows.push(stage_logits(stages, head.checked_sub(1)).to_vec());
+            }
+        }
+    }
+
+    /// Mean loss of the heads from `first` on (turns are 0 to 2) as blended.
+    fn blended_loss(&self, blends: &[Blend], first: usize) -> f64 {
+        let heads = self.turns.iter().chain(&self.stages);
+        let trees = self.turn_trees.iter().chain(&self.stage_trees);
+        let (mut loss, mut weight) = (0.0, 0.0);
+        for ((rows, trees), blend) in heads.zip(trees).skip(first).zip(blends) {
+            let of_trees = |row: usize| trees.get(row).map_or(&[][..], Vec::as_slice);
+            let mixed = rows.iter().enumerate().map(|(row, (network, truth, weight))| {
+                (blend.of(network, of_trees(row)), truth.clone(), *weight)
+            });
+            let [more, rows] = loss_at(1.0, &mixed.collect::<Vec<_>>());
+            (loss, weight) = (loss + more, weight + rows);
+        }
+        if weight > 0.0 { loss / weight } else { 0.0 }
+    }
+
     /// Mean loss of some heads as they will be served: each at its best temperature.
     fn loss(heads: &[Vec<Judged>]) -> f64 {
         let sums = heads.iter().map(|rows| loss_at(temperature(rows), rows));
@@ -192,6 +223,13 @@ impl Heads {
             sums.fold([0.0; 2], |[loss, total], [more, weight]| [loss + more, total + weight]);
         if weight > 0.0 { loss / weight } else { 0.0 }
     }
+}
+
+/// A class of turns as probabilities.
+pub(crate) fn turn_truth(class: u8) -> [f32; 5] {
+    let mut truth = [0.0; 5];
+    truth[usize::from(class)] = 1.0;
+    truth
 }
 
 /// What is fitted on validation rows once the weights are chosen: on the answer of all members.
@@ -207,18 +245,35 @@ pub(crate) fn calibrate(
     for (raw, row) in raws.iter().zip(rows) {
         if let Some(target) = &row.validation {
             heads.add(raw.turns, raw.stages, target);
+            if let Some(trees) = model.trees() {
+                heads.add_trees(&trees.logits(&row.window), target);
+            }
         }
     }
-    let Heads { turns, stages } = &heads;
+    let of_head = |rows: &[Judged], trees: &[Vec<f32>]| {
+        if trees.is_empty() {
+            Blend { network: temperature(rows).recip(), trees: 0.0 }
+        } else {
+            blend(rows, trees)
+        }
+    };
+    let turns = |outlook: usize| of_head(&heads.turns[outlook], &heads.turn_trees[outlook]);
+    let stages = |head: usize| of_head(&heads.stages[head], &heads.stage_trees[head]);
     let calibration = Calibration {
-        turns: std::array::from_fn(|outlook| temperature(&turns[outlook])),
-        stage_now: temperature(&stages[0]),
-        stages: std::array::from_fn(|outlook| temperature(&stages[outlook + 1])),
+        turns: std::array::from_fn(turns),
+        stage_now: stages(0),
+        stages: std::array::from_fn(|outlook| stages(outlook + 1)),
         cold_start_width: cold_start_width(
             raws.iter().map(|raw| raw.units).zip(rows.iter().copied()),
         ),
         correlations: Vec::new(),
     };
+    tracing::info!(
+        turns = heads.blended_loss(&calibration.turns, 0),
+        stages =
+            heads.blended_loss(&[&[calibration.stage_now], &calibration.stages[..]].concat(), 3),
+        "blended"
+    );
     let horizon = model.description().dimensions.horizon;
     let mut noise = Noise::new(7, 0.0);
     let ranks: Vec<(Vec<f32>, f32)> = raws

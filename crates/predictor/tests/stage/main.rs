@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use lifecycle::{Forecast, Frequency, Period, Series, Unwatched};
-use model::{Architecture, Calibration, Description, Dimensions, Kind, Model, Network, Size, initial_weights};
+use model::{
+    Architecture, Calibration, Description, Dimensions, Kind, Model, Network, Size, initial_weights,
+};
 use panel::{CONTEXT_INPUTS, HORIZON_INPUTS, STATIC_INPUTS};
 use predictor::{Config, Inputs, LoadedPanel, Manifest, Predictor, run};
 use tables::FeaturesDir;
@@ -32,8 +34,7 @@ fn random_model(features: &Path, frequency: Frequency) -> Model {
     let mut description = Description::new(Kind::Transformer, Size::Tiny, dimensions);
     description.training.n_turn_rows = 1;
     description.training.n_stage_rows = 1;
-    let correlations =
-        model::Dependence::independent(dimensions.horizon).correlations().to_vec();
+    let correlations = model::Dependence::independent(dimensions.horizon).correlations().to_vec();
     let calibration = Calibration { correlations, ..Calibration::default() };
     description.calibrations.insert(frequency, calibration);
     let weights = initial_weights(&network.layout(), 1);

@@ -223,7 +223,8 @@ fn an_interrupted_training_ends_in_the_same_bits() {
     let directory = tempfile::tempdir().expect("a directory");
     for stop in [5, 7, 10, 17] {
         let cancel = CancelAt(stop, AtomicU64::new(0));
-        let stopped = train((&network(), None), &rows(48), &config(), Some(directory.path()), &cancel);
+        let stopped =
+            train((&network(), None), &rows(48), &config(), Some(directory.path()), &cancel);
         assert!(matches!(stopped, Err(Stopped::Cancelled { step }) if step == stop));
     }
     assert_eq!(trained(&config(), Some(directory.path()), &Unwatched), whole);
@@ -267,8 +268,7 @@ fn model() -> (Model, Vec<panel::Window>) {
 #[test]
 fn a_model_of_several_networks_answers_their_mean_and_is_saved_whole() {
     let weights = |seed| initial_weights(&network().layout(), seed);
-    let description =
-        Description { n_members: 2, ..model_of(weights(5)).description().clone() };
+    let description = Description { n_members: 2, ..model_of(weights(5)).description().clone() };
     let both = [weights(5), weights(6)].concat();
     let model = Model::new(description, &network(), both, fitted());
     let rows = rows(40);
@@ -291,8 +291,7 @@ fn model_of(weights: Vec<f32>) -> Model {
     description.training.n_turn_rows = 1;
     description.training.n_stage_rows = 1;
     let correlations = vec![1.0, 0.5, 0.2, 0.5, 1.0, 0.5, 0.2, 0.5, 1.0];
-    let calibration =
-        Calibration { cold_start_width: 1.5, correlations, ..Calibration::default() };
+    let calibration = Calibration { cold_start_width: 1.5, correlations, ..Calibration::default() };
     description.calibrations.insert(Frequency::Week, calibration);
     let fractional = panel::Fitted { is_whole: false, ..fitted() };
     Model::new(description, &network(), weights, fractional)

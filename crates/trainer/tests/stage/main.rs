@@ -65,8 +65,7 @@ fn a_model_can_be_adapted_and_one_of_several_panels_answers_for_each() {
     let (base, adapted) = (directory.path().join("base"), directory.path().join("adapted"));
     std::fs::create_dir_all(&base).expect("a folder");
     std::fs::create_dir_all(&adapted).expect("a folder");
-    let both =
-        Inputs { features: vec![&features, &other], base: None, checkpoint: None };
+    let both = Inputs { features: vec![&features, &other], base: None, checkpoint: None };
     let error = run(&config(), &both, &base, &Unwatched).expect_err("two panels, no foundation");
     assert_eq!(error.kind(), ErrorKind::Usage);
     let foundation = Config { foundation: true, ..config() };
@@ -92,7 +91,8 @@ fn products_without_labels_teach_nothing_but_their_own_past() {
     let directory = tempfile::tempdir().expect("a directory");
     let features = directory.path().join("features");
     shop::write(&features, &shop::panel(shop::N_PERIODS, 0));
-    let trained = |config: &Config, name: &str| trained(config, &features, &directory.path().join(name));
+    let trained =
+        |config: &Config, name: &str| trained(config, &features, &directory.path().join(name));
     let all = trained(&config(), "all");
     let few = trained(&Config { labelled: 0.3, ..config() }, "few");
     assert!(few.n_training_rows < all.n_training_rows && few.n_training_rows > 0);
