@@ -126,11 +126,11 @@ mod tests {
         for (lives, frequency) in
             [(1_000, Frequency::Day), (300, Frequency::Week), (300, Frequency::Month)]
         {
-            let config = Config { lives, frequency, seed: 7 };
+            let config = Config { lives, frequency, seed: 1 };
             let first = bytes_of(&config, 1);
             assert!(first.len() > 3 || frequency != Frequency::Day);
             assert!(first == bytes_of(&config, 2), "{frequency:?}");
-            let other = bytes_of(&Config { seed: 8, ..config }, 2);
+            let other = bytes_of(&Config { seed: 2, ..config }, 2);
             assert!(first.iter().all(|(name, bytes)| other.get(name) != Some(bytes)));
         }
     }
