@@ -89,7 +89,8 @@ class Classes:
     def fit(self, parameters):
         """A booster of margins above the prior's, and its validation loss."""
         parameters = parameters | {
-            "objective": self._slopes,
+            # A function, since LightGBM copies its parameters deeply.
+            "objective": lambda margins, dataset: self._slopes(margins),
             "num_class": len(self.prior),
             "metric": "None",
             "boost_from_average": False,
@@ -105,7 +106,7 @@ class Classes:
         powers = np.exp(margins - margins.max(axis=1, keepdims=True))
         return powers / powers.sum(axis=1, keepdims=True)
 
-    def _slopes(self, margins, dataset):
+    def _slopes(self, margins):
         classes = self._softmax(margins)
         n_classes = classes.shape[1]
         weights = self.weights[:, None]

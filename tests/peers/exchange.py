@@ -47,6 +47,7 @@ class Exchange:
 
     def __init__(self, folder):
         folder = Path(folder)
+        self._categories = None
         self.meta = json.loads((folder / "meta.json").read_text())
         self.horizon = int(self.meta["horizon"])
         self.n_ahead = int(self.meta["n_ahead"])
@@ -95,10 +96,36 @@ class Exchange:
                 recent[at, n_periods - len(values):] = values
         return recent
 
+    def recent_of_category(self, rows, n_periods):
+        """Units of each row's share category as known at its origin, latest last: `[rows, n]`."""
+        recent = np.full((len(rows), n_periods), np.nan)
+        known = {}
+        for at, (series, origin) in enumerate(zip(rows["series"], rows["origin"])):
+            key = (self.histories[series].category, int(origin))
+            if key not in known:
+                known[key] = self._category_known(*key)[-n_periods:]
+            values = known[key]
+            recent[at, n_periods - len(values):] = values
+        return recent
+
+    def _category_known(self, category, origin):
+        """Sums over the category's series, from the panel's first period to the origin."""
+        first = int(self.meta["first_period"])
+        if self._categories is None:
+            self._categories = {}
+            for history in self.histories.values():
+                self._categories.setdefault(history.category, []).append(history)
+        total = np.zeros(origin - first + 1)
+        for history in self._categories[category]:
+            units = history.known(origin)
+            start = history.start - first
+            total[start : start + len(units)] += np.nan_to_num(units)
+        return total
+
     def columns(self, rows, *prefixes):
-        """The numeric columns that start so, as 32-bit floats, with their names."""
+        """The numeric columns that start so, as 32-bit floats."""
         names = [name for name in rows.columns if name.startswith(prefixes)]
-        return rows[names].to_numpy(np.float32), names
+        return rows[names].to_numpy(np.float32)
 
     def targets(self, rows):
         """Units over scale by step, NaN where unknown: `[rows, steps]`."""

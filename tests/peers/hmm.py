@@ -21,7 +21,10 @@ from losses import soft_log_loss
 N_STATES = 5
 ENDED, DECLINE = 4, 3
 TEMPERS = (0.05, 0.1, 0.2, 0.4, 0.8)
-N_PERIODS = 156
+N_PERIODS = 104
+# Rows that the filter's matrices are fitted on, and rows that are filtered at a time.
+TRAIN_ROWS_MAX = 12_000
+CHUNK = 8_000
 N_EM = 15
 N_MATRIX_EM = 100
 # Share of the scale that each side of a ratio is padded with: little is learnt from few sales.
@@ -38,6 +41,8 @@ def forecast(peer, exchange, options):
     started = time.perf_counter()
     forecasts = Forecasts(exchange.asked())
     train, validation = exchange.part("train"), exchange.part("validation")
+    if len(train) > TRAIN_ROWS_MAX:
+        train = train.sample(TRAIN_ROWS_MAX, random_state=options.seed, ignore_index=True)
     labels, weights = exchange.stage_targets(train, 0)
     if weights.sum() == 0.0:
         return forecasts, {"parameters": {"labels": "none"}, "validation": {}}
@@ -56,7 +61,8 @@ def forecast(peer, exchange, options):
     temper = min(losses, key=losses.get)
     fitted = time.perf_counter()
     model = models[temper]
-    posterior = model.filter(_Seen(exchange, forecasts.rows, periods))
+    chunks = [forecasts.rows[at : at + CHUNK] for at in range(0, len(forecasts.rows), CHUNK)]
+    posterior = np.concatenate([model.filter(_Seen(exchange, rows, periods)) for rows in chunks])
     forecasts.stage_now = _normalised((posterior @ model.matrices[0])[:, :4])
     later = [_normalised(posterior @ matrix) for matrix in model.matrices[1:]]
     forecasts.stages = np.stack(later, axis=1)
@@ -175,6 +181,7 @@ class _Model:
 def _known_lives(exchange):
     """Each seen series at the last period that training targets may reach, as rows."""
     rows = exchange.part("train").drop_duplicates("series", keep="last")
+    rows = rows.sample(min(len(rows), 2_000), random_state=0)
     eight_weeks = {52: 8, 12: 2, 7: 56}[exchange.season]
     return rows.assign(origin=exchange.last_known_period - eight_weeks).reset_index(drop=True)
 

@@ -2,7 +2,7 @@
 
 Direct: the step is an input. Units are in multiples of the row's scale; one booster a quantile level.
 The inputs are those of mlforecast (lags, rolling means and deviations, date features), cut by the
-exchange at each origin.
+exchange at each origin. Turns are classified directly from the same inputs, with the category's lags.
 """
 
 import time
@@ -11,6 +11,7 @@ import numpy as np
 
 import boosting
 from exchange import Forecasts
+from heads import turn_heads
 
 N_PERIODS = 104
 PAIRS_MAX = 200_000
@@ -21,9 +22,14 @@ WINDOWS = (4, 8, 13, 26, 52)
 
 
 def forecast(peer, exchange, options):
-    """Units of all rows that are asked."""
+    """Units and turns of all rows that are asked."""
     started = time.perf_counter()
     inputs = Inputs(exchange)
+    forecasts = Forecasts(exchange.asked())
+    report = {"parameters": {}, "validation": {}}
+    turns = turn_heads(exchange, {"lags": inputs.of_shares})
+    turns.tune(options, report)
+    turns.predict(forecasts, options, report)
     tables = []
     for part, n_max in (("train", PAIRS_MAX), ("validation", VALIDATION_PAIRS)):
         rows = exchange.part(part)
@@ -35,16 +41,15 @@ def forecast(peer, exchange, options):
     model.tune(TUNING_PAIRS)
     model.fit()
     fitted = time.perf_counter()
-    forecasts = Forecasts(exchange.asked())
     forecasts.means, forecasts.quantiles = _predict(model, inputs, exchange, forecasts.rows)
     pairs_inputs, units, scales = tables[1]
     wql = boosting.validation_wql(model, units, scales, pairs_inputs) if len(units) else None
-    report = {
-        "parameters": model.parameters | {"pairs_max": PAIRS_MAX, "lags": LAGS, "windows": WINDOWS},
-        "validation": model.report | {"wql": wql},
-        "fit_seconds": fitted - started,
-        "predict_seconds": time.perf_counter() - fitted,
-    }
+    report["parameters"]["units"] = model.parameters
+    report["parameters"] |= {"pairs_max": PAIRS_MAX, "lags": LAGS, "windows": WINDOWS}
+    report["validation"] |= {f"units: {name}": loss for name, loss in model.report.items()}
+    report["validation"]["units: wql"] = wql
+    report["fit_seconds"] = fitted - started
+    report["predict_seconds"] = time.perf_counter() - fitted
     return forecasts, report
 
 
@@ -94,6 +99,23 @@ class Inputs:
         columns += _shares(exchange.recent(rows, 13, "promotion"))
         return np.stack(columns, axis=1).astype(np.float32), units, rows["origin"].to_numpy(int)
 
+    def of_shares(self, rows):
+        """The row's inputs, and how its category moved beside it: turns are of shares."""
+        columns, units, _ = self.of_rows(rows)
+        category = self.exchange.recent_of_category(rows, N_PERIODS)
+        quarter, year = self.exchange.quarter, min(self.exchange.year, N_PERIODS)
+        own = []
+        with np.errstate(all="ignore"):
+            for back, window in ((0, quarter // 3 or 1), (quarter, quarter), (0, year)):
+                own.append(np.log(_mean(category, back, window) / _mean(category, 0, quarter)))
+                own.append(_mean(units, back, window) / _mean(units, 0, quarter))
+            # What followed a year ago: the season to come.
+            for ahead in (quarter // 3 or 1, quarter, 2 * quarter):
+                then = _mean(category, max(year - ahead, 0), min(quarter, ahead))
+                own.append(np.log(then / _mean(category, year, quarter)))
+        own = np.nan_to_num(np.stack(own, axis=1), nan=np.nan, posinf=9.0, neginf=-9.0)
+        return np.hstack([columns, own.astype(np.float32)])
+
     def of_pairs(self, of_rows, at, steps):
         """One line a pair: the row's inputs, the step, its calendar, and units a year before it."""
         columns, units, origins = of_rows
@@ -115,6 +137,14 @@ class Inputs:
         angle = 2.0 * np.pi * periods / per_year
         cycles = [np.sin(angle), np.cos(angle), np.sin(2.0 * angle), np.cos(2.0 * angle)]
         return cycles + ([(periods % 7).astype(float)] if self.exchange.season == 7 else [])
+
+
+def _mean(values, back, window):
+    """Mean of the known ones of `window` periods that end `back` periods before the last."""
+    end = values.shape[1] - back
+    recent = values[:, max(0, end - window) : max(end, 0)]
+    known = np.isfinite(recent)
+    return np.where(known, recent, 0.0).sum(axis=1) / known.sum(axis=1)
 
 
 def _relative(prices):

@@ -13,6 +13,7 @@ import sys
 import time
 from pathlib import Path
 
+BOOSTED = ["boosting.py", "heads.py"]
 # name: (module, cost, what it gives of itself, the scripts that it is made of beside its module)
 PEERS = {
     "seasonal-naive": ("statistical", "cheap", ["units"], []),
@@ -21,8 +22,8 @@ PEERS = {
     "croston-sba": ("statistical", "cheap", ["units"], []),
     "filter": ("trapezoid", "cheap", ["units", "stages"], []),
     "hmm": ("hmm", "cheap", ["stages"], []),
-    "lightgbm-lags": ("lightgbm_lags", "medium", ["units"], ["boosting.py"]),
-    "lightgbm-ours": ("lightgbm_ours", "medium", ["units", "turns", "stages"], ["boosting.py"]),
+    "lightgbm-lags": ("lightgbm_lags", "medium", ["units", "turns"], BOOSTED),
+    "lightgbm-ours": ("lightgbm_ours", "medium", ["units", "turns", "stages"], BOOSTED),
     "patchtst": ("neural", "heavy", ["units"], ["statistical.py"]),
     "tft": ("neural", "heavy", ["units"], ["statistical.py"]),
     "mean": ("combine", "cheap", ["units", "turns", "stages"], []),
@@ -43,7 +44,7 @@ def main():
                 "cost": cost,
                 "gives": gives,
                 "seeded": name in SEEDED,
-                "combines": name in COMBINATIONS,
+                "needs_inputs": name in COMBINATIONS,
                 "scripts": [f"{module}.py", *scripts, *SHARED],
             }
             for name, (module, cost, gives, scripts) in PEERS.items()
