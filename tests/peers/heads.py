@@ -12,10 +12,10 @@ from boosting import Classes, tree_parameters
 from exchange import OUTLOOKS, turns_of_classes
 from losses import at_temperature, fit_temperature, soft_log_loss, turn_labels
 
-N_BAGS = 3
-TUNING_ROWS = 20_000
+N_BAGS = 2
+TUNING_ROWS = 10_000
 # The final trees learn this much slower than those of the tuning.
-SLOWER = 0.5
+SLOWER = 0.6
 
 
 class Heads:
