@@ -68,8 +68,8 @@ impl Budget {
 
     /// Time for making forecasts: what is left but for scoring. `None` where that is too little.
     pub fn for_forecasts(&self) -> Option<Duration> {
-        let kept = self.limit.mul_f64(KEPT_FOR_SCORES);
-        enough((self.limit - kept).checked_sub(self.started.elapsed()))
+        let limit = self.limit.mul_f64(1.0 - KEPT_FOR_SCORES);
+        enough(limit.checked_sub(self.started.elapsed()))
     }
 
     /// Time for scoring: all that is left. `None` where that is too little.

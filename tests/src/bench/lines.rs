@@ -54,11 +54,14 @@ pub struct Line {
 /// A cell by task, horizon and metric.
 type Key = (String, u32, String);
 
+/// What a cell is called, by task and horizon.
+type Case<'a> = Box<dyn Fn(&str, u32) -> String + 'a>;
+
 /// One group of lines: the same comparison under each seed, and how its cases are called.
 struct Group<'a> {
     bench: &'static str,
     comparisons: Vec<&'a Comparison>,
-    case: Box<dyn Fn(&str, u32) -> String + 'a>,
+    case: Case<'a>,
     is_shown: fn(&str) -> bool,
     seconds: f64,
 }

@@ -89,10 +89,10 @@ impl Environment {
         if made_from.trim() != wanted.to_string() {
             let mut make = Command::new("python3");
             make.args(["-m", "venv"]).arg(&folder);
-            said(finish(make, time).await.context("python3 is not here")?)?;
+            said(&finish(make, time).await.context("python3 is not here")?)?;
             let mut install = environment.python();
             install.args(["-m", "pip", "install", "--quiet", "--requirement"]).arg(&requirements);
-            said(finish(install, time).await?)?;
+            said(&finish(install, time).await?)?;
             std::fs::write(&stamp, wanted.to_string())?;
         }
         Ok(environment)
@@ -102,7 +102,7 @@ impl Environment {
     pub async fn peers(&self) -> anyhow::Result<Vec<Peer>> {
         let mut command = self.python();
         command.arg(self.scripts.join("run.py")).arg("--list");
-        let text = said(finish(command, Duration::from_secs(60)).await?)?;
+        let text = said(&finish(command, Duration::from_mins(1)).await?)?;
         let peers: Vec<Peer> = serde_json::from_str(&text).context("run.py --list")?;
         let names: std::collections::BTreeSet<&str> =
             peers.iter().map(|peer| peer.name.as_str()).collect();
@@ -146,7 +146,7 @@ impl Environment {
         let make = move |run: &Run, folders: &artifacts::Folders, output: &Path| {
             let command = here.command(run, folders, output)?;
             let made = runtime.block_on(finish(command, time))?;
-            said(made)?;
+            said(&made)?;
             let part = output.join("forecasts/part-000.parquet");
             ensure!(part.is_file(), "{} wrote no forecasts", run.peer);
             Ok(())
@@ -167,7 +167,7 @@ impl Environment {
         command.args(["--seed", &run.seed.to_string(), "--threads", N_THREADS]);
         let is_input = |name: &String| name.starts_with(INPUTS);
         let inputs = folders.iter().filter(|(name, _)| is_input(name)).map(|(_, folder)| folder);
-        if folders.keys().any(|name| is_input(name)) {
+        if folders.keys().any(is_input) {
             command.arg("--inputs").args(inputs);
         }
         Ok(command)
@@ -181,7 +181,7 @@ const EXCHANGE: &str = "exchange";
 const INPUTS: &str = "forecasts/";
 
 /// What a program printed, or the end of what it complained of.
-fn said(output: std::process::Output) -> anyhow::Result<String> {
+fn said(output: &std::process::Output) -> anyhow::Result<String> {
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }

@@ -19,7 +19,7 @@ use toml::Table;
 use super::budget::Effort;
 use super::exchange;
 use super::peers::{Cost, Environment, Peer};
-use super::sets::{Model, Pipeline, Set, Subject, sets};
+use super::sets::{Model, Pipeline, Set, Subject};
 use super::workshop::{Made, Workshop, code_of, files_below};
 use crate::workspace_root;
 
@@ -51,8 +51,12 @@ pub struct Outcome {
     pub seconds: f64,
 }
 
-/// Runs one bench; artifacts lie below `home`.
-pub async fn run(subject: Subject, effort: Effort, home: PathBuf) -> anyhow::Result<Outcome> {
+/// Runs one bench on some sets; artifacts lie below `home`.
+pub async fn run(
+    subject: Subject,
+    effort: Effort,
+    (sets, home): (Vec<Set>, PathBuf),
+) -> anyhow::Result<Outcome> {
     let mut run = Run {
         workshop: Workshop::open(home, effort)?,
         subject,
@@ -61,7 +65,7 @@ pub async fn run(subject: Subject, effort: Effort, home: PathBuf) -> anyhow::Res
         missing: Vec::new(),
         digests: BTreeMap::new(),
     };
-    for set in sets(subject, effort) {
+    for set in sets {
         if let Err(error) = run.prepare(set).await {
             run.miss(set.name, &error);
         }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use toml::Table;
 
 use super::budget::Effort;
@@ -88,11 +88,18 @@ subset_resamples = 50
 fit_products = 200
 ";
 
-/// The sets of a bench, those that decide first.
-pub fn sets(subject: Subject, effort: Effort) -> Vec<Set> {
+/// The sets of a bench, those that decide first: all that it scores, or those that are named.
+pub fn sets(subject: Subject, effort: Effort, only: &[String]) -> anyhow::Result<Vec<Set>> {
     let n_most = if effort == Effort::Quick { 1 } else { SETS.len() };
     let is_scored = |set: &Set| subject != Subject::Stages || set.has_stages;
-    SETS.into_iter().filter(is_scored).take(n_most).collect()
+    let sets: Vec<Set> = SETS.into_iter().filter(is_scored).take(n_most).collect();
+    let names = sets.iter().map(|set| set.name).collect::<Vec<_>>().join(", ");
+    for name in only {
+        let is_known = sets.iter().any(|set| set.name == name);
+        ensure!(is_known, "--set {name}: `{}` has {names}", subject.name());
+    }
+    let is_named = |set: &Set| only.is_empty() || only.iter().any(|name| name == set.name);
+    Ok(sets.into_iter().filter(is_named).collect())
 }
 
 /// A model of ours: the first is the one named `lifecast`, the others are baselines.
@@ -192,7 +199,8 @@ mod tests {
     #[test]
     fn quick_is_one_small_set() {
         for subject in [Subject::Turns, Subject::Accuracy, Subject::Stages] {
-            let [set] = sets(subject, Effort::Quick)[..] else { panic!("one set") };
+            let quick = sets(subject, Effort::Quick, &[]).expect("sets");
+            let [set] = quick[..] else { panic!("one set") };
             let pipeline = set.pipeline(Effort::Quick).expect("reads");
             assert_eq!(pipeline.section("simulate")["products"].as_integer(), Some(240));
             assert_eq!(pipeline.models[1].settings["steps_max"].as_integer(), Some(60));
@@ -204,9 +212,14 @@ mod tests {
 
     #[test]
     fn stages_are_told_where_lives_are_long_enough() {
-        let names: Vec<&str> =
-            sets(Subject::Stages, Effort::Full).iter().map(|set| set.name).collect();
-        assert_eq!(names, ["simulator-1", "simulator-2", "online-retail-ii"]);
-        assert_eq!(sets(Subject::Turns, Effort::Plain).len(), 5);
+        let names = |subject, only: &[String]| -> anyhow::Result<Vec<&str>> {
+            Ok(sets(subject, Effort::Plain, only)?.iter().map(|set| set.name).collect())
+        };
+        let all = names(Subject::Stages, &[]).expect("sets");
+        assert_eq!(all, ["simulator-1", "simulator-2", "online-retail-ii"]);
+        assert_eq!(names(Subject::Turns, &[]).expect("sets").len(), 5);
+        let only = ["car-parts".to_owned()];
+        assert_eq!(names(Subject::Turns, &only).expect("sets"), ["car-parts"]);
+        assert!(names(Subject::Stages, &only).is_err());
     }
 }

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use clap::Parser;
 use tests::bench::budget::Effort;
-use tests::bench::sets::Subject;
+use tests::bench::sets::{self, Subject};
 use tests::bench::{lines, record, run, shown};
 use tests::workspace_root;
 
@@ -24,6 +24,9 @@ struct Flags {
     /// All sets and peers with three seeds, in up to 8 hours; writes tests/bench
     #[arg(long)]
     full: bool,
+    /// Only this set, or these; such a run writes no record
+    #[arg(long = "set", value_name = "NAME")]
+    only: Vec<String>,
     /// Folder of the bench's store and work
     #[arg(long)]
     home: Option<PathBuf>,
@@ -38,13 +41,14 @@ async fn main() -> anyhow::Result<()> {
         _ => Effort::Plain,
     };
     let home = flags.home.unwrap_or_else(|| workspace_root().join("target/bench"));
-    let outcome = Box::pin(run::run(flags.subject, effort, home)).await?;
+    let sets = sets::sets(flags.subject, effort, &flags.only)?;
+    let outcome = Box::pin(run::run(flags.subject, effort, (sets, home))).await?;
     let lines = lines::of(flags.subject, &outcome);
     run::say(&shown::text(flags.subject, &outcome, &lines));
     for line in &lines {
         writeln!(std::io::stdout(), "{}", serde_json::to_string(line)?)?;
     }
-    if effort == Effort::Full {
+    if effort == Effort::Full && flags.only.is_empty() {
         let path = record::write(flags.subject, &outcome, &lines)?;
         run::say(&format!("written: {}", path.display()));
     }

@@ -21,7 +21,7 @@
 
 use std::collections::BTreeSet;
 
-use lifecycle::{OUTLOOK_WEEKS, Period, ProductId, Stage};
+use lifecycle::{OUTLOOK_WEEKS, Period, ProductId, Stage, StageProbabilities};
 use panel::{CONTEXT_INPUTS, HORIZON_INPUTS, History, STATIC_INPUTS, Window};
 use polars::prelude::Column;
 use trainer::Target;
@@ -117,7 +117,7 @@ impl Layout {
         }
         inputs.extend(&window.horizon);
         inputs.extend(&window.filter.stage_now.as_array()[..4]);
-        inputs.extend(window.filter.stages.iter().flat_map(|stages| stages.as_array()));
+        inputs.extend(window.filter.stages.iter().flat_map(StageProbabilities::as_array));
         inputs.extend(&window.filter.expected);
         inputs
     }
