@@ -8,9 +8,11 @@ mod failure;
 mod flags;
 mod get;
 mod pipeline;
+mod predict;
 mod remote;
 mod runner;
 mod serve;
+mod simulate;
 mod stages;
 mod table;
 mod terminal;
@@ -28,8 +30,10 @@ use crate::failure::Failure;
 use crate::flags::{PlaceFlags, UrlFlags};
 use crate::get::GetFlags;
 use crate::pipeline::Pipeline;
+use crate::predict::PredictFlags;
 use crate::runner::Place;
 use crate::serve::ServeFlags;
+use crate::simulate::{SimulateFlags, Simulated};
 
 /// Twenty per cent faster training than with the system's allocator.
 #[global_allocator]
@@ -57,16 +61,16 @@ struct Flags {
 enum Command {
     /// Run every stage, from raw files to the report; what the store has already is not made again
     Run(RunFlags),
-    /// Simulate a marketplace with known truth
-    Simulate(BatchFlags),
+    /// Simulate a marketplace with known truth, or lives of random mechanism (`--lives`)
+    Simulate(SimulateFlags),
     /// Turn raw files into a clean data set
     Ingest(IngestFlags),
     /// Turn a data set (`dataset`) into panels, labels and splits
     Features(BatchFlags),
     /// Train a model on `features`
     Train(BatchFlags),
-    /// Forecast `features` with a `model`
-    Predict(BatchFlags),
+    /// Forecast `features` with a `model`, or raw files with the built-in one
+    Predict(PredictFlags),
     /// Score `forecasts/NAME` on `features`, with the simulator's `truth` where there is one
     Evaluate(BatchFlags),
     /// Explain the `forecasts` of a `model` on `features`
@@ -127,11 +131,18 @@ async fn act(flags: Flags) -> Result<(), Failure> {
     };
     match command {
         Command::Run(flags) => run(flags, quiet, json).await,
-        Command::Simulate(flags) => batch(Batch::Simulate, flags).await,
+        Command::Simulate(flags) => match simulate::simulate(flags, quiet).await? {
+            Simulated::Marketplace(outcome) => answer_if(json, &outcome),
+            Simulated::Lives(summary) if json => answer(&summary),
+            Simulated::Lives(summary) => {
+                say(&simulate::text(&summary));
+                Ok(())
+            }
+        },
         Command::Ingest(flags) => answer_if(json, &batch::ingest(flags, quiet).await?),
         Command::Features(flags) => batch(Batch::Features, flags).await,
         Command::Train(flags) => batch(Batch::Train, flags).await,
-        Command::Predict(flags) => batch(Batch::Predict, flags).await,
+        Command::Predict(flags) => answer_if(json, &predict::predict(flags, quiet).await?),
         Command::Evaluate(flags) => batch(Batch::Evaluate, flags).await,
         Command::Explain(flags) => batch(Batch::Explain, flags).await,
         Command::Plan(flags) => batch(Batch::Plan, flags).await,

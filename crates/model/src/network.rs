@@ -8,7 +8,7 @@ use crate::batch::{Batch, tensor};
 use crate::dense::{Dense, DenseScaling};
 use crate::heads::{N_STAGE_LOGITS, N_TURN_LOGITS, N_UNIT_OUTPUTS, Outputs};
 use crate::noise::Noise;
-use crate::transformer::{Raw, Transformer};
+use crate::patches::{Patches, Raw};
 use crate::weights::{Layout, flat_gradients, to_floats, with_weights};
 
 /// A network's shape; weights are added by [`Network::with_weights`].
@@ -20,7 +20,7 @@ pub struct Network {
 
 #[derive(Debug, Clone)]
 enum Backbone {
-    Transformer { module: Box<Transformer>, architecture: Architecture },
+    Patches { module: Box<Patches>, architecture: Architecture },
     Dense { module: Box<Dense>, scaling: DenseScaling, horizon: usize },
 }
 
@@ -28,11 +28,11 @@ enum Backbone {
 type OutputGradients = Outputs;
 
 impl Network {
-    /// A Transformer of zeros on the CPU.
-    pub fn transformer(architecture: Architecture) -> Self {
+    /// A network of patches, of zeros, on the CPU.
+    pub fn patches(architecture: Architecture) -> Self {
         let device = Device::flex();
-        let module = Box::new(Transformer::new(&architecture, &device));
-        Self { backbone: Backbone::Transformer { module, architecture }, device }
+        let module = Box::new(Patches::new(&architecture, &device));
+        Self { backbone: Backbone::Patches { module, architecture }, device }
     }
 
     /// The dense baseline, of zeros, on the CPU.
@@ -45,7 +45,7 @@ impl Network {
     /// Which network this is.
     pub fn kind(&self) -> Kind {
         match self.backbone {
-            Backbone::Transformer { .. } => Kind::Transformer,
+            Backbone::Patches { architecture, .. } => architecture.kind,
             Backbone::Dense { .. } => Kind::Dense,
         }
     }
@@ -53,7 +53,7 @@ impl Network {
     /// Means and deviations of the dense network.
     pub fn dense_scaling(&self) -> Option<DenseScaling> {
         match self.backbone {
-            Backbone::Transformer { .. } => None,
+            Backbone::Patches { .. } => None,
             Backbone::Dense { scaling, .. } => Some(scaling),
         }
     }
@@ -61,7 +61,7 @@ impl Network {
     /// Paths and shapes of the parameters.
     pub fn layout(&self) -> Layout {
         match &self.backbone {
-            Backbone::Transformer { module, .. } => Layout::of(module.as_ref()),
+            Backbone::Patches { module, .. } => Layout::of(module.as_ref()),
             Backbone::Dense { module, .. } => Layout::of(module.as_ref()),
         }
     }
@@ -74,9 +74,9 @@ impl Network {
 
     fn placed(&self, weights: &[f32], device: &Device) -> Self {
         let backbone = match self.backbone.clone() {
-            Backbone::Transformer { module, architecture } => {
+            Backbone::Patches { module, architecture } => {
                 let module = Box::new(with_weights(*module, weights, device));
-                Backbone::Transformer { module, architecture }
+                Backbone::Patches { module, architecture }
             }
             Backbone::Dense { module, scaling, horizon } => {
                 let module = Box::new(with_weights(*module, weights, device));
@@ -89,7 +89,7 @@ impl Network {
     /// Raw outputs for some windows.
     pub fn outputs(&self, windows: &[&Window]) -> Outputs {
         match &self.backbone {
-            Backbone::Transformer { module, architecture } => {
+            Backbone::Patches { module, architecture } => {
                 let batch = Batch::new(windows, architecture, &self.device);
                 on_host(module.forward(&batch, architecture.n_heads, None))
             }
@@ -128,7 +128,7 @@ impl Network {
         let device = self.device.clone().autodiff();
         let leaf = self.placed(weights, &device);
         match &leaf.backbone {
-            Backbone::Transformer { module, architecture } => {
+            Backbone::Patches { module, architecture } => {
                 let batch = Batch::new(windows, architecture, &device);
                 let raw = module.forward(&batch, architecture.n_heads, noise);
                 let (gradient, report) = judge(&on_host(raw.clone()));
@@ -150,6 +150,66 @@ impl Network {
             }
         }
     }
+
+    /// The gradient of a loss of what a network of patches says of patches that it does not see,
+    /// each of which is masked with this probability; `None` from another network. It learns without
+    /// labels. `judge` answers the loss's gradient with respect to [`Masked::units`], as in
+    /// [`Network::gradient`].
+    pub fn reconstruction_gradient<R>(
+        &self,
+        weights: &[f32],
+        windows: &[&Window],
+        (noise, share): (&mut Noise, f32),
+        judge: impl FnOnce(&Masked) -> (Vec<f32>, R),
+    ) -> Option<(Vec<f32>, R)> {
+        let device = self.device.clone().autodiff();
+        let leaf = self.placed(weights, &device);
+        let Backbone::Patches { module, architecture } = &leaf.backbone else { return None };
+        let batch = Batch::new(windows, architecture, &device);
+        let shape = [windows.len(), architecture.n_patches(), 1];
+        let drawn = (0..shape[0] * shape[1]).map(|_| f32::from(noise.uniform() < share));
+        let masked: Vec<f32> = drawn.collect();
+        let truth = masked_units(windows, architecture, &masked);
+        let raw = module.reconstruction(
+            &batch,
+            architecture.n_heads,
+            tensor(masked, shape, &device),
+        );
+        let (gradient, report) = judge(&Masked { units: to_floats(raw.clone()), truth });
+        let loss = (raw.clone() * tensor(gradient, raw.dims(), &device)).sum();
+        Some((flat_gradients(module.as_ref(), &mut loss.backward()), report))
+    }
+}
+
+/// What a network says of the units of contexts some of whose patches it did not see.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Masked {
+    /// Scaled units as the context holds them. Shape `[windows, patches, patch]`.
+    pub units: Vec<f32>,
+    /// What they are; NaN where they were seen or nobody knows. Shape as `units`.
+    pub truth: Vec<f32>,
+}
+
+/// Units of the masked patches, NaN elsewhere. Shape `[windows, patches, patch]`.
+fn masked_units(windows: &[&Window], architecture: &Architecture, masked: &[f32]) -> Vec<f32> {
+    let place = |wanted: &str| panel::CONTEXT_INPUTS.iter().position(|name| *name == wanted);
+    let (units, observed) = (place("units").unwrap_or(0), place("observed").unwrap_or(0));
+    let (n_patches, patch) = (architecture.n_patches(), architecture.patch);
+    let mut truth = Vec::with_capacity(masked.len() * patch);
+    for (window, masked) in windows.iter().zip(masked.chunks_exact(n_patches)) {
+        let mut periods = window.context.rchunks_exact(panel::CONTEXT_INPUTS.len());
+        let begin = truth.len();
+        truth.resize(begin + n_patches * patch, f32::NAN);
+        for (value, period) in truth[begin..].iter_mut().rev().zip(&mut periods) {
+            *value = if period[observed] > 0.0 { period[units] } else { f32::NAN };
+        }
+        for (values, masked) in truth[begin..].chunks_exact_mut(patch).zip(masked) {
+            if *masked == 0.0 {
+                values.fill(f32::NAN);
+            }
+        }
+    }
+    truth
 }
 
 fn on_host((units, turns, stages): Raw) -> Outputs {
