@@ -272,7 +272,9 @@ impl Run {
         let work = &self.works[at];
         let what = format!("{} {} {seed}", work.set.name, peer.name);
         // What is found costs no time: even a run whose time is over takes it.
-        let time = self.time().unwrap_or_default();
+        // No peer may take all that is left, or those after it would never have a turn.
+        let share = if self.effort == Effort::Full { 1.0 } else { 0.5 };
+        let time = self.time().unwrap_or_default().mul_f64(share);
         let asked = (peer, seed);
         let made =
             environment.forecasts(&self.workshop, asked, work.exchange, (inputs, time)).await;

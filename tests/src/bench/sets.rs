@@ -88,6 +88,13 @@ subset_resamples = 50
 fit_products = 200
 ";
 
+/// Baselines of ours that stand beside those of every pipeline.
+const BASELINES: &str = "
+[[model]]
+name = \"lstm\"
+kind = \"lstm\"
+";
+
 /// The sets of a bench, those that decide first: all that it scores, or those that are named.
 pub fn sets(subject: Subject, effort: Effort, only: &[String]) -> anyhow::Result<Vec<Set>> {
     let n_most = if effort == Effort::Quick { 1 } else { SETS.len() };
@@ -122,6 +129,11 @@ impl Set {
         let path = workspace_root().join("tests/pipelines").join(self.pipeline);
         let text = std::fs::read_to_string(&path).with_context(|| format!("{}", path.display()))?;
         let mut pipeline = Pipeline::parse(&text).with_context(|| format!("{}", path.display()))?;
+        for baseline in Pipeline::parse(BASELINES)?.models {
+            if pipeline.models.iter().all(|model| model.name != baseline.name) {
+                pipeline.models.push(baseline);
+            }
+        }
         if effort == Effort::Quick {
             pipeline.cut_down(&toml::from_str(QUICK)?);
         }
@@ -186,7 +198,8 @@ mod tests {
         for set in SETS {
             assert!(set.mapping().is_file(), "{}", set.name);
             let pipeline = set.pipeline(Effort::Plain).expect("reads");
-            assert_eq!(pipeline.models[0].name, evaluator::OURS);
+            let names: Vec<&str> = pipeline.models.iter().map(|model| &*model.name).collect();
+            assert_eq!(names, [evaluator::OURS, "dense", "lstm"]);
             assert_eq!(pipeline.is_simulated(), set.name.starts_with("simulator"));
             for model in &pipeline.models {
                 let text = toml::to_string(&model.settings).expect("TOML");

@@ -4,13 +4,14 @@
 //! exchange, peers' forecasts) is published beside their artifacts.
 
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use artifacts::{Order, Store, Workplace};
 use lifecycle::{Digest, Hasher};
 use serde::{Deserialize, Serialize};
+use sysinfo::{Pid, ProcessesToUpdate, System};
 use tokio::process::Command;
 use toml::Table;
 
@@ -104,13 +105,38 @@ impl Workshop {
     }
 }
 
-/// Waits for a program; it is killed when its time is over.
-pub async fn finish(mut command: Command, time: Duration) -> anyhow::Result<std::process::Output> {
-    command.stdin(Stdio::null()).kill_on_drop(true);
-    match tokio::time::timeout(time, command.output()).await {
-        Ok(output) => Ok(output?),
-        Err(_) => bail!("not done in the {:.0} s that were left", time.as_secs_f64()),
+/// Waits for a program; it is killed when its time is over, and all that it has started with it.
+pub async fn finish(mut command: Command, time: Duration) -> anyhow::Result<Output> {
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
+    let child = command.spawn()?;
+    let id = child.id();
+    let mut waiting = Box::pin(child.wait_with_output());
+    if let Ok(output) = tokio::time::timeout(time, &mut waiting).await {
+        return Ok(output?);
     }
+    let mut system = System::new();
+    system.refresh_processes(ProcessesToUpdate::All, true);
+    let offspring = id.map_or(Vec::new(), |id| offspring(&system, Pid::from_u32(id)));
+    // First the parent, who might start others in their place.
+    drop(waiting);
+    for pid in offspring {
+        system.process(pid).map(sysinfo::Process::kill);
+    }
+    bail!("not done in the {:.0} s that were left", time.as_secs_f64())
+}
+
+/// What a process has started, and what that has: pools of workers outlive who made them.
+fn offspring(system: &System, of: Pid) -> Vec<Pid> {
+    let mut family = vec![of];
+    let mut at = 0;
+    while at < family.len() {
+        let is_child = |process: &&sysinfo::Process| process.parent() == Some(family[at]);
+        let children: Vec<Pid> =
+            system.processes().values().filter(is_child).map(sysinfo::Process::pid).collect();
+        family.extend(children);
+        at += 1;
+    }
+    family.split_off(1)
 }
 
 /// The version of what some files of the repository do: of their names and bytes, in order.
@@ -156,6 +182,10 @@ mod tests {
         command.args(["-f", "/dev/null"]);
         let error = finish(command, Duration::from_millis(20)).await.expect_err("too long");
         assert!(error.to_string().contains("not done"), "{error}");
+        let mut command = Command::new("echo");
+        command.arg("done");
+        let output = finish(command, Duration::from_mins(1)).await.expect("in time");
+        assert_eq!(output.stdout, b"done\n");
     }
 
     #[test]
