@@ -1,6 +1,8 @@
-//! What the end-to-end tests and the demo share: where things are, and servers as processes.
+//! What the end-to-end tests, the demo and the bench share: where things are, and servers as
+//! processes.
 
 pub mod batch;
+pub mod bench;
 pub mod killing;
 pub mod live;
 pub mod server;

@@ -46,6 +46,12 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         rest: Vec<OsString>,
     },
+    /// Compare ours with its peers on the same rows: `turns`, `accuracy` or `stages`.
+    Bench {
+        /// Arguments of the `bench` program: a name, and `--quick` or `--full`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        rest: Vec<OsString>,
+    },
     /// Start every stage as a process of its own and drive them from end to end.
     E2e {
         /// Arguments of the `e2e` program.
@@ -80,6 +86,7 @@ fn run() -> anyhow::Result<ExitCode> {
             }
             return programs::build_and_run(&sh, "demo", [arguments, rest].concat());
         }
+        Task::Bench { rest } => return programs::build_and_run(&sh, "bench", rest),
         Task::E2e { rest } => return programs::build_and_run(&sh, "e2e", rest),
     }
     Ok(ExitCode::SUCCESS)

@@ -17,6 +17,8 @@ pub enum Task {
     Units,
     /// A turn at one of [`OUTLOOK_WEEKS`].
     Turn(Turn, usize),
+    /// All three turns at one of them: the mean of their scores.
+    Turns(usize),
     /// The stage now (0) or at the outlook after it.
     Stage(usize),
 }
@@ -27,6 +29,7 @@ impl Task {
         match self {
             Self::Units => "units",
             Self::Turn(turn, _) => turn.name(),
+            Self::Turns(_) => "turns",
             Self::Stage(_) => "stage",
         }
     }
@@ -35,19 +38,28 @@ impl Task {
     pub fn horizon(self, horizon: usize) -> u32 {
         match self {
             Self::Units => horizon as u32,
-            Self::Turn(_, outlook) => OUTLOOK_WEEKS[outlook],
+            Self::Turn(_, outlook) | Self::Turns(outlook) => OUTLOOK_WEEKS[outlook],
             Self::Stage(0) => 0,
             Self::Stage(ahead) => OUTLOOK_WEEKS[ahead - 1],
         }
     }
 
-    /// The class of a row, or `None` where it is no row of the task. Units have one class.
+    /// The class of a row, or `None` where it is no row of the task. Units have one class, all turns
+    /// together those of [`TURNS_CLASSES`].
     pub(crate) fn class(self, row: &Row) -> Option<usize> {
         match self {
             Self::Units => row.units.iter().any(|units| units.is_finite()).then_some(0),
             Self::Turn(turn, outlook) => {
                 row.turns[outlook].map(|came| usize::from(came[turn.index()]))
             }
+            Self::Turns(outlook) => row.turns[outlook].map(|[halved, doubled, silent]| {
+                match (silent, halved, doubled) {
+                    (true, _, _) => 0,
+                    (_, true, _) => 1,
+                    (_, _, false) => 2,
+                    (_, _, true) => 3,
+                }
+            }),
             Self::Stage(ahead) => row.stages[ahead].map(|target| usize::from(target.class)),
         }
     }
@@ -57,11 +69,15 @@ impl Task {
         match self {
             Self::Units => 1,
             Self::Turn(..) => 2,
+            Self::Turns(_) => TURNS_CLASSES.len(),
             Self::Stage(0) => 4,
             Self::Stage(_) => 5,
         }
     }
 }
+
+/// What may become of a share: one of these comes.
+pub(crate) const TURNS_CLASSES: [&str; 4] = ["silent", "halved", "neither", "doubled"];
 
 /// How it is scored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -179,6 +195,15 @@ impl Cell {
         cells
     }
 
+    /// The mean over the three turns: one number a horizon and metric.
+    pub fn turn_means() -> Vec<Self> {
+        let cell = |outlook, metric| Self { task: Task::Turns(outlook), metric };
+        let metrics = [Metric::Brier, Metric::LogLoss];
+        (0..OUTLOOK_WEEKS.len())
+            .flat_map(|outlook| metrics.map(|metric| cell(outlook, metric)))
+            .collect()
+    }
+
     /// Whether a forecast has what this cell scores.
     pub(crate) fn is_scored(self, losses: &Losses) -> bool {
         match self.task {
@@ -188,7 +213,7 @@ impl Cell {
                 Metric::Rmsse => units.rmsse.is_finite(),
                 _ => true,
             }),
-            Task::Turn(_, outlook) => losses.turns[outlook].is_some(),
+            Task::Turn(_, outlook) | Task::Turns(outlook) => losses.turns[outlook].is_some(),
             Task::Stage(ahead) => losses.stages[ahead].is_some(),
         }
     }
@@ -201,20 +226,34 @@ impl Cell {
                     add_units(self.metric, row, units, sums);
                 }
             }
-            Task::Turn(turn, outlook) => {
-                if let (Some(said), Some(came)) = (losses.turns[outlook], row.turns[outlook]) {
-                    let (said, came) = (f64::from(said[turn.index()]), came[turn.index()]);
-                    let score = if self.metric == Metric::Brier { brier } else { log_loss };
-                    sums[0] += score(said, came);
-                    sums[1] += 1.0;
-                }
-            }
+            Task::Turn(turn, outlook) => self.add_turns(&[turn], outlook, (row, losses), sums),
+            Task::Turns(outlook) => self.add_turns(&Turn::ALL, outlook, (row, losses), sums),
             Task::Stage(ahead) => {
                 if let (Some(stage), Some(target)) = (losses.stages[ahead], row.stages[ahead]) {
                     add_stage(self.metric, usize::from(target.class), &stage, sums);
                 }
             }
         }
+    }
+}
+
+impl Cell {
+    /// Adds the mean score of some turns.
+    fn add_turns(
+        self,
+        turns: &[Turn],
+        outlook: usize,
+        (row, losses): (&Row, &Losses),
+        sums: &mut [f64],
+    ) {
+        let (Some(said), Some(came)) = (losses.turns[outlook], row.turns[outlook]) else { return };
+        let score = if self.metric == Metric::Brier { brier } else { log_loss };
+        let scores = turns
+            .iter()
+            .map(|turn| turn.index())
+            .map(|turn| score(f64::from(said[turn]), came[turn]));
+        sums[0] += scores.sum::<f64>() / turns.len() as f64;
+        sums[1] += 1.0;
     }
 }
 
@@ -273,6 +312,8 @@ mod tests {
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), cells.len());
+        assert_eq!(Cell::turn_means().len(), 6);
+        assert!(Cell::turn_means().iter().all(|cell| !cells.contains(cell)));
     }
 
     #[test]

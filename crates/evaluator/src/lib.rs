@@ -21,6 +21,7 @@ mod calibration;
 mod cells;
 mod complete;
 mod error;
+mod fitting;
 mod forecasters;
 mod headline;
 mod known;
@@ -38,7 +39,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use artifacts::Folders;
-use lifecycle::{Digest, Invalid, ProductId, Progress};
+use lifecycle::{Invalid, ProductId, Progress};
 use panel::{Channel, Cutter, History, PanelMeta, category_units};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -48,8 +49,9 @@ pub use bands::Subset;
 pub use calibration::{Calibrations, LevelCoverage, ProbabilityCalibration, UnitsCalibration};
 pub use cells::{Cell, Metric, Task};
 pub use error::Error;
+pub use fitting::{fit_origins, fit_series};
 pub use headline::{Headline, MetricHeadline, PeerHeadline};
-pub use results::{CellCounts, LabelCheck, Results, SubsetScore};
+pub use results::{CellCounts, Comparison, LabelCheck, Results, SubsetScore};
 pub use scoring::{Counts, Difference, Verdict};
 pub use server::server;
 pub use table::render_table;
@@ -190,7 +192,7 @@ pub fn run(
     let ground = Ground {
         rows: test_rows(&source, &panel.histories, &places, &origins),
         base_rate: base_rate(&source, &panel.histories, &places, &training),
-        fit_series: fit_series(&panel.histories, &places, config.fit_products),
+        fit_series: fit_series(&panel.histories, features.unseen(), config.fit_products),
         n_origins: origins.len(),
         n_categories: names.len(),
         common: common(config, features.meta(), &panel.histories),
@@ -289,21 +291,6 @@ fn base_rate(
         total.merge(rates);
     }
     total
-}
-
-/// Series of the seen products with the smallest digests: as good as drawn, and always the same.
-fn fit_series(histories: &[History], places: &[Place], n_products: usize) -> Vec<usize> {
-    let seen = histories.iter().zip(places).filter(|(_, place)| !place.is_unseen);
-    let mut products: Vec<(Digest, &ProductId)> = seen
-        .map(|(history, _)| &history.series.product)
-        .map(|product| (Digest::of(product.as_str()), product))
-        .collect();
-    products.sort();
-    products.dedup();
-    let chosen: BTreeSet<&ProductId> =
-        products.into_iter().take(n_products).map(|(_, product)| product).collect();
-    let is_chosen = |series: &usize| chosen.contains(&histories[*series].series.product);
-    (0..histories.len()).filter(is_chosen).collect()
 }
 
 fn common(config: &Config, meta: &PanelMeta, histories: &[History]) -> Common {

@@ -7,6 +7,7 @@ use lifecycle::accuracy::cross_entropy;
 use serde::{Deserialize, Serialize};
 
 use crate::bands::Subset;
+use crate::cells::Cell;
 use crate::forecasters::{Ground, Judged};
 use crate::headline::Headline;
 use crate::scoring::{CellScores, Counts, Difference, Scorer};
@@ -31,8 +32,23 @@ pub struct Results {
     pub differences: Vec<Difference>,
     /// The main scores over subsets of rows.
     pub subsets: Vec<SubsetScore>,
+    /// The mean over the three turns, task `turns`: the headline of the protocol.
+    pub turn_means: Comparison,
+    /// The main scores and the mean over the three turns, of unseen products alone.
+    pub unseen: Comparison,
     /// The label against the truth, where it is known.
     pub label: Option<LabelCheck>,
+}
+
+/// Some cells: all forecasters, and ours against each of the others.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Comparison {
+    /// One a cell and forecaster.
+    pub scores: Vec<Score>,
+    /// What each cell's scores stand on.
+    pub counts: Vec<CellCounts>,
+    /// Ours against each peer, paired.
+    pub differences: Vec<Difference>,
 }
 
 /// A forecaster of the table.
@@ -96,9 +112,19 @@ impl Results {
     ) -> Result<Self, Error> {
         let horizon = ground.common.horizon;
         let ours = judged.iter().position(|judged| judged.name == OURS).unwrap_or(0);
-        let cells = scorer.cells()?;
-        let differences: Vec<Difference> =
-            cells.iter().flat_map(|cell| cell.differences(judged, ours, horizon)).collect();
+        let compare = |cells: &[CellScores]| Comparison {
+            scores: cells.iter().flat_map(|cell| cell.scores(judged, horizon)).collect(),
+            counts: cells.iter().map(|cell| counts(cell, horizon)).collect(),
+            differences: cells
+                .iter()
+                .flat_map(|cell| cell.differences(judged, ours, horizon))
+                .collect(),
+        };
+        let cells = scorer.cells(Cell::all(), None)?;
+        let Comparison { scores, counts, differences } = compare(&cells);
+        let turn_means = compare(&scorer.cells(Cell::turn_means(), None)?);
+        let mut unseen = scorer.subset(Subset::Unseen)?;
+        unseen.extend(scorer.cells(Cell::turn_means(), Some(Subset::Unseen))?);
         let mut subsets = Vec::new();
         for subset in Subset::ALL {
             let cells = scorer.subset(subset)?;
@@ -114,10 +140,12 @@ impl Results {
                 .collect(),
             stages_are_true: ground.source.stages.are_true(),
             headline: Headline::new(&cells, &differences, judged),
-            scores: cells.iter().flat_map(|cell| cell.scores(judged, horizon)).collect(),
-            counts: cells.iter().map(|cell| counts(cell, horizon)).collect(),
+            scores,
+            counts,
             differences,
             subsets,
+            turn_means,
+            unseen: compare(&unseen),
             label: LabelCheck::new(ground),
         })
     }

@@ -6,6 +6,7 @@ use panel::{Cutter, FilterOutlook, History, PanelMeta, TurnRow, Window};
 
 use crate::bands::age_band;
 use crate::base_rate::BaseRate;
+use crate::fitting::fit_origins;
 use crate::known::{known_units, later_units, periods_since_first_sale};
 use crate::rules::{Growth, Rule, Trailing, level, seasonal_naive};
 use crate::stages::{StageTarget, StageTargets};
@@ -165,18 +166,9 @@ impl Source<'_> {
         self.split.test_origins(0)
     }
 
-    /// Origins whose steps reach into the validation part, one in `step` periods, ascending.
+    /// Origins of the validation rows that rules are fitted on, ascending.
     pub(crate) fn validation_origins(&self) -> Vec<Period> {
-        let n_steps = self.meta.n_outlook_periods();
-        let last = self.split.cut.saturating_sub(1);
-        let mut origins: Vec<Period> = (0..=last / self.split.step)
-            .map(|back| last - back * self.split.step)
-            .filter(|n_before| *n_before > 0)
-            .map(|n_before| self.split.origin_after(n_before))
-            .filter(|origin| (1..=n_steps).any(|step| self.is_validation(*origin, step)))
-            .collect();
-        origins.reverse();
-        origins
+        fit_origins(self.meta, self.split)
     }
 
     /// Whether an origin lies before all test origins.

@@ -41,13 +41,19 @@ impl Counts {
     /// Whether the protocol lets a score stand on these rows. Macro-F1 needs every class; other
     /// scores of stages need two, and say with the counts which are thin.
     fn carry(&self, cell: Cell) -> bool {
-        let n_full = self.classes.iter().filter(|rows| **rows >= CLASS_ROWS_MIN).count();
-        let classes_min = match (cell.task, cell.metric) {
-            (Task::Units, _) => 1,
-            (Task::Stage(_), Metric::MacroF1) => cell.task.n_classes(),
-            _ => 2,
+        let is_full = |rows: &u64| *rows >= CLASS_ROWS_MIN;
+        let n_full = self.classes.iter().filter(|rows| is_full(rows)).count();
+        let has_classes = match (cell.task, cell.metric) {
+            (Task::Units, _) => n_full >= 1,
+            (Task::Stage(_), Metric::MacroF1) => n_full == cell.task.n_classes(),
+            // Each of the three turns has enough that came and enough that did not.
+            (Task::Turns(_), _) => {
+                let [first, .., last] = &self.classes[..] else { return false };
+                is_full(first) && is_full(last)
+            }
+            _ => n_full >= 2,
         };
-        self.origins >= ORIGINS_MIN && self.products >= PRODUCTS_MIN && n_full >= classes_min
+        self.origins >= ORIGINS_MIN && self.products >= PRODUCTS_MIN && has_classes
     }
 }
 
@@ -137,10 +143,13 @@ impl<'a> Scorer<'a> {
         })
     }
 
-    /// All cells over all rows.
-    pub(crate) fn cells(&self) -> Result<Vec<CellScores>, Error> {
-        let cells = Cell::all();
-        cells.into_par_iter().filter_map(|cell| self.cell(cell, None).transpose()).collect()
+    /// These cells over all rows, or over one subset of them.
+    pub(crate) fn cells(
+        &self,
+        cells: Vec<Cell>,
+        subset: Option<Subset>,
+    ) -> Result<Vec<CellScores>, Error> {
+        cells.into_par_iter().filter_map(|cell| self.cell(cell, subset).transpose()).collect()
     }
 
     /// The cells that subsets are compared by, over one subset of the rows.
@@ -151,9 +160,7 @@ impl<'a> Scorer<'a> {
                 Metric::Wql | Metric::WqlCumulative | Metric::Brier | Metric::LogLoss
             )
         };
-        let cells: Vec<Cell> = Cell::all().into_iter().filter(is_told).collect();
-        let scores = |cell| self.cell(cell, Some(subset)).transpose();
-        cells.into_par_iter().filter_map(scores).collect()
+        self.cells(Cell::all().into_iter().filter(is_told).collect(), Some(subset))
     }
 
     /// The volume band of each row.

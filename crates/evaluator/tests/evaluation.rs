@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use evaluator::{Config, Error, Inputs, OURS, Results, Summary, Verdict, run};
+use evaluator::{Comparison, Config, Error, Inputs, OURS, Results, Summary, Verdict, run};
 use lifecycle::{
     Forecast, Frequency, LEVELS, N_LEVELS, OUTLOOK_WEEKS, Outlook, Period, Series, Split,
     StageProbabilities, UnitsForecast, Unwatched, unseen_products,
@@ -263,7 +263,31 @@ fn who_knows_the_future_scores_zero_and_is_ahead_of_all() {
     assert!(brier.peers.iter().all(|peer| peer.ahead == brier.cells));
     assert_eq!(summary.headline, results.headline);
     let halved = results.differences.iter().filter(|found| found.task == "halved");
-    assert!(halved.into_iter().all(|found| found.verdict == Verdict::Ahead));
+    let means = &results.turn_means.differences;
+    assert_eq!(means.len(), 6 * 6);
+    assert!(halved.chain(means).all(|found| found.verdict == Verdict::Ahead));
+}
+
+/// The headline is the mean of its three cells, on their rows.
+fn means_are_of_three_turns(results: &Results) {
+    for mean in &results.turn_means.scores {
+        let of_turn =
+            |turn: &str| value(results, &mean.model, turn, mean.horizon, &mean.metric) / 3.0;
+        let expected: f64 = ["halved", "doubled", "silent"].map(of_turn).iter().sum();
+        assert!((mean.value - expected).abs() < 1e-9, "{mean:?} {expected}");
+        assert_eq!(mean.task, "turns");
+    }
+    let n_scores = |comparison: &Comparison| {
+        comparison.scores.iter().filter(|score| score.task == "turns").count()
+    };
+    assert_eq!(n_scores(&results.turn_means), 6 * 6);
+    assert_eq!(n_scores(&results.unseen), 6 * 6);
+    let pairs =
+        results.turn_means.counts.iter().zip(results.unseen.counts.iter().rev().take(6).rev());
+    for (all, unseen) in pairs {
+        let (all, unseen) = (all.counts.rows, unseen.counts.rows);
+        assert!(0 < unseen && unseen < all / 3, "{unseen} of {all}");
+    }
 }
 
 #[test]
@@ -288,6 +312,7 @@ fn rules_score_as_they_must() {
     let rate = classes[1] as f64 / (classes[0] + classes[1]) as f64;
     assert!((brier - rate * (1.0 - rate)).abs() < 0.01, "{brier} {rate}");
     assert_eq!(summary.models.len(), 6);
+    means_are_of_three_turns(&results);
     for score in &results.scores {
         assert!(score.low <= score.value && score.value <= score.high);
         assert!(score.value.is_finite() && score.low.is_finite() && score.high.is_finite());

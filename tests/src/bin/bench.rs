@@ -1,0 +1,56 @@
+//! Ours beside its peers, on the same rows.
+//!
+//! Started by `cargo xtask bench`. One JSON object a line on stdout, tables for people on stderr;
+//! `tests/bench/README.md` says what is compared and how.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use clap::Parser;
+use tests::bench::budget::Effort;
+use tests::bench::sets::{self, Subject};
+use tests::bench::{lines, record, run, shown};
+use tests::workspace_root;
+
+/// Compares ours with its peers and prints one JSON object a line.
+#[derive(Debug, Parser)]
+#[command(bin_name = "cargo xtask bench")]
+struct Flags {
+    /// What is compared
+    subject: Subject,
+    /// A small simulated set and cheap peers, in 3 minutes
+    #[arg(long, conflicts_with = "full")]
+    quick: bool,
+    /// All sets and peers with three seeds, in up to 8 hours; writes tests/bench
+    #[arg(long)]
+    full: bool,
+    /// Only this set, or these; such a run writes no record
+    #[arg(long = "set", value_name = "NAME")]
+    only: Vec<String>,
+    /// Folder of the bench's store and work
+    #[arg(long)]
+    home: Option<PathBuf>,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let flags = Flags::parse();
+    let effort = match flags {
+        Flags { quick: true, .. } => Effort::Quick,
+        Flags { full: true, .. } => Effort::Full,
+        _ => Effort::Plain,
+    };
+    let home = flags.home.unwrap_or_else(|| workspace_root().join("target/bench"));
+    let sets = sets::sets(flags.subject, effort, &flags.only)?;
+    let outcome = Box::pin(run::run(flags.subject, effort, (sets, home))).await?;
+    let lines = lines::of(flags.subject, &outcome);
+    run::say(&shown::text(flags.subject, &outcome, &lines));
+    for line in &lines {
+        writeln!(std::io::stdout(), "{}", serde_json::to_string(line)?)?;
+    }
+    if effort == Effort::Full && flags.only.is_empty() {
+        let path = record::write(flags.subject, &outcome, &lines)?;
+        run::say(&format!("written: {}", path.display()));
+    }
+    Ok(())
+}
