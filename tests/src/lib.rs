@@ -1,6 +1,7 @@
 //! What the end-to-end tests and the demo share: where things are, and servers as processes.
 
 pub mod batch;
+pub mod gpu;
 pub mod killing;
 pub mod live;
 pub mod server;

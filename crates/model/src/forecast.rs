@@ -14,9 +14,6 @@ use crate::heads::{
 use crate::network::Network;
 use crate::workers::Workers;
 
-/// Windows in one forward pass: enough for full matrix products, few enough to stay in cache.
-const BATCH: usize = 64;
-
 /// A trained model, ready to answer.
 #[derive(Debug)]
 pub struct Model {
@@ -43,7 +40,8 @@ impl Model {
             Dependence::independent(horizon)
         };
         let network = network.with_weights(&weights);
-        Self { description, network, weights, fitted, dependence, workers: Workers::default() }
+        let workers = network.workers();
+        Self { description, network, weights, fitted, dependence, workers }
     }
 
     /// What `model.json` says.
@@ -147,7 +145,7 @@ impl Model {
 /// Forecasts for windows, in their order. What else is in the call changes no answer beyond
 /// rounding of the last digit.
 pub fn forecast(model: &Model, windows: &[Window]) -> Vec<Forecast> {
-    let chunks: Vec<&[Window]> = windows.chunks(BATCH).collect();
+    let chunks: Vec<&[Window]> = windows.chunks(model.network.answer_batch()).collect();
     let answers = model.workers.map(&chunks, |_, chunk| {
         let outputs = model.network.outputs(&chunk.iter().collect::<Vec<_>>());
         match model.description.kind {

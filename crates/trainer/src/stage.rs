@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use artifacts::Folders;
 use lifecycle::{ErrorKind, Invalid, ProductId, Progress};
-use model::{Architecture, Description, Dimensions, Kind, Model, Network, Training, Workers};
+use model::{Architecture, Description, Dimensions, Kind, Model, Network, Training};
 use panel::category_units;
 use serde::{Deserialize, Serialize};
 use tables::{FeaturesDir, Label};
@@ -132,7 +132,7 @@ fn run_on(
         progress.report("calibrate", 0, 1);
         let is_whole = description.is_whole;
         let (calibration, dependence) =
-            calibrate(&network, &outcome.weights, &validation, is_whole, &Workers::default());
+            calibrate(&network, &outcome.weights, &validation, is_whole, &network.workers());
         tracing::info!(?calibration, "calibrated");
         description.calibration = calibration;
         description.correlations = if dependence.correlations().is_empty() {

@@ -146,7 +146,7 @@ pub fn train(
         config,
         decayed: layout.decayed(),
         layout,
-        workers: Workers::default(),
+        workers: network.workers(),
     };
     let key = training_key(rows, config, &training_loop.layout);
     let found = match checkpoints {

@@ -13,9 +13,6 @@ use crate::losses::{dense_gradients, pinball};
 use crate::rows::{Row, Target};
 use crate::sums;
 
-/// Rows in one forward pass.
-const BATCH: usize = 64;
-
 /// Losses on validation rows.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub(crate) struct Validation {
@@ -54,7 +51,7 @@ impl Sums {
 
 /// Raw outputs for rows, in chunks, in order.
 fn outputs(network: &Network, rows: &[&Row], workers: &Workers) -> Vec<Outputs> {
-    let chunks: Vec<&[&Row]> = rows.chunks(BATCH).collect();
+    let chunks: Vec<&[&Row]> = rows.chunks(network.answer_batch()).collect();
     workers.map(&chunks, |_, chunk| {
         network.outputs(&chunk.iter().map(|row| &row.window).collect::<Vec<_>>())
     })
@@ -69,7 +66,8 @@ pub(crate) fn validate(
 ) -> Validation {
     let network = network.with_weights(weights);
     let (mut sums, mut heads) = (Sums::default(), Heads::default());
-    for (outputs, chunk) in outputs(&network, rows, workers).iter().zip(rows.chunks(BATCH)) {
+    let chunks = rows.chunks(network.answer_batch());
+    for (outputs, chunk) in outputs(&network, rows, workers).iter().zip(chunks) {
         match network.kind() {
             Kind::Transformer => {
                 for (raw, row) in outputs.rows().zip(chunk) {
