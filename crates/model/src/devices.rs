@@ -244,6 +244,11 @@ impl Device {
         self.backend.memory_pool_usage().map(|usage| usage.bytes_reserved)
     }
 
+    /// Gives back what is held for reuse.
+    pub fn release_memory(&self) {
+        self.backend.memory_cleanup();
+    }
+
     pub(crate) fn backend(&self) -> &Backend {
         &self.backend
     }

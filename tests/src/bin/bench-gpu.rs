@@ -29,14 +29,14 @@ struct Flags {
     #[arg(long, value_delimiter = ',', default_value = "small,base,large")]
     sizes: Vec<String>,
     /// Rows of a step, each N, or NxM for M micro-batches of a step
-    #[arg(long, value_delimiter = ',', default_value = "256,1024,4096,4096x2")]
+    #[arg(long, value_delimiter = ',', default_value = "4096,1024,256,4096x2")]
     batches: Vec<String>,
     /// Seconds for each case
     #[arg(long, default_value_t = 12.0)]
     seconds: f64,
-    /// Seconds for the first step of each case: kernels are compiled and chosen
-    #[arg(long, default_value_t = 60.0)]
-    first_seconds: f64,
+    /// No case begins after so many seconds
+    #[arg(long, default_value_t = 600.0)]
+    total_seconds: f64,
     /// Only hold the device against the CPU
     #[arg(long)]
     only_equivalence: bool,
@@ -78,8 +78,12 @@ fn run(flags: &Flags) -> anyhow::Result<()> {
     }
     let most = batches.iter().map(|(batch, _)| *batch).max().context("no batch is given")?;
     let rows = rows(2 * most);
-    for size in &sizes {
-        for (batch, n_parts) in &batches {
+    for (batch, n_parts) in &batches {
+        for size in &sizes {
+            if started.elapsed().as_secs_f64() > flags.total_seconds {
+                anyhow::bail!("stopped before {batch} rows of {size:?}: the time is over");
+            }
+            device.release_memory();
             let config = Config {
                 size: *size,
                 steps_max: 1_000_000,
@@ -138,9 +142,9 @@ fn equivalence(size: Size, device: &Device) -> anyhow::Result<Value> {
 fn case(config: &Config, device: &Device, rows: &Rows, flags: &Flags) -> anyhow::Result<Value> {
     let network = network(config.size, device);
     let first = parts(config, device, rows, 1, true)?;
-    let limit = Duration::from_secs_f64(flags.first_seconds + flags.seconds);
-    // What the first call compiled is there for the training: only its own first step may be long.
-    let pace = pace(&network, rows, config, N_WARM, limit.min(limit_of(flags, first.total())))?;
+    // Kernels are compiled by now, yet a slow device needs room for its first steps.
+    let limit = Duration::from_secs_f64(flags.seconds) + first.total().mul_f64(0.5);
+    let pace = pace(&network, rows, config, N_WARM, limit)?;
     let median = pace.median().context("no step was timed within the limit")?;
     let dropped = parts(config, device, rows, 4, true)?;
     let plain = parts(config, device, rows, 4, false)?;
@@ -159,11 +163,6 @@ fn case(config: &Config, device: &Device, rows: &Rows, flags: &Flags) -> anyhow:
         },
         "memory_bytes": device.memory_bytes(),
     }))
-}
-
-/// Until a case ends: the seconds given, and room for some steps of a slow device.
-fn limit_of(flags: &Flags, first: Duration) -> Duration {
-    Duration::from_secs_f64(flags.seconds) + first.mul_f64(0.5)
 }
 
 /// Times of one micro-batch's gradient.
