@@ -62,7 +62,7 @@ class Layer(nn.Module):
 
 
 class Network(nn.Module):
-    """Names and shapes are those of lifecast's `Transformer`."""
+    """Names and shapes are those of lifecast's `Patches`; what only pretraining trains rests."""
 
     def __init__(self, shape, dropout=0.1):
         super().__init__()
@@ -90,6 +90,8 @@ class Network(nn.Module):
         self.outlook_in = nn.Linear(d_model, d_wide)
         self.turns_head = nn.Linear(d_wide + n_statics, N_TURNS)
         self.stages_head = nn.Linear(d_wide + n_statics, N_STAGES)
+        self.masked_positions = nn.Parameter(torch.zeros(1, d_model))
+        self.context_head = nn.Linear(d_model, patch)
 
     def forward(self, context, statics, steps, hidden):
         n = context.shape[0]

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use lifecycle::{Period, Progress, Series, StageProbabilities, Unwatched};
-use model::{Architecture, Device, Dimensions, Network, Noise, Size};
+use model::{Architecture, Device, Dimensions, Kind, Network, Noise, Size};
 use panel::{CONTEXT_INPUTS, FilterOutlook, HORIZON_INPUTS, STATIC_INPUTS, Window};
 use serde_json::Value;
 use trainer::{Config, Row, Rows, Target, train};
@@ -20,9 +20,14 @@ pub const DIMENSIONS: Dimensions = Dimensions {
     n_horizon_inputs: HORIZON_INPUTS.len(),
 };
 
+/// The Transformer of a named size.
+pub fn architecture(size: Size) -> Architecture {
+    Architecture::new(Kind::Transformer, size, DIMENSIONS)
+}
+
 /// The network of a named size on a device.
 pub fn network(size: Size, device: &Device) -> Network {
-    Network::transformer(Architecture::new(size, DIMENSIONS)).on(device)
+    Network::patches(architecture(size)).on(device)
 }
 
 /// Training rows of noise, whose targets follow from the statics; the younger ones have no past
@@ -72,7 +77,8 @@ pub fn losses(
     config: &Config,
 ) -> anyhow::Result<Vec<BTreeMap<String, f64>>> {
     let config = Config { validate_every: 1, ..config.clone() };
-    let outcome = train(network, rows, &config, None, &Unwatched).context("training stopped")?;
+    let outcome =
+        train((network, None), rows, &config, None, &Unwatched).context("training stopped")?;
     let line = |line: &String| {
         let line: BTreeMap<String, Value> = serde_json::from_str(line)?;
         let of_losses = line.into_iter().filter_map(|(name, value)| Some((name, value.as_f64()?)));
@@ -115,7 +121,7 @@ pub fn pace(
 ) -> anyhow::Result<Pace> {
     let watch = Watch { started: Instant::now(), limit, steps: Mutex::default() };
     // Cancelled at the limit, which is what is wanted.
-    let _ = train(network, rows, config, None, &watch);
+    let _ = train((network, None), rows, config, None, &watch);
     let ends = watch.steps.into_inner().context("a step panicked")?;
     let first = *ends.first().context("no step was done within the limit")? - watch.started;
     let after = ends.get(n_warm.saturating_sub(1)..).unwrap_or_default();

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use lifecycle::{ErrorKind, Frequency, Invalid, Series};
+use lifecycle::{ErrorKind, Invalid, Series};
 
 /// Why nothing was explained.
 #[derive(Debug, thiserror::Error)]
@@ -23,14 +23,6 @@ pub enum Error {
         path: PathBuf,
         /// Why.
         source: std::io::Error,
-    },
-    /// The model was trained on periods of another length.
-    #[error("the model was trained by {}, the data is by {}", name(*model), name(*panel))]
-    OtherFrequency {
-        /// The model's.
-        model: Frequency,
-        /// The panel's.
-        panel: Frequency,
     },
     /// The published forecasts came from something else.
     #[error(
@@ -70,20 +62,11 @@ impl Error {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Config(_) | Self::Budget { .. } => ErrorKind::Usage,
-            Self::Table(_)
-            | Self::NothingToExplain
-            | Self::OtherFrequency { .. }
-            | Self::OtherForecasts { .. } => ErrorKind::Data,
+            Self::Table(_) | Self::NothingToExplain | Self::OtherForecasts { .. } => {
+                ErrorKind::Data
+            }
             Self::Model(error) => error.kind(),
             Self::File { .. } | Self::Cancelled => ErrorKind::Internal,
         }
-    }
-}
-
-fn name(frequency: Frequency) -> &'static str {
-    match frequency {
-        Frequency::Day => "day",
-        Frequency::Week => "week",
-        Frequency::Month => "month",
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use lifecycle::{Digest, Invalid, Series};
 use model::Model;
-use panel::{CategoryUnits, Panel, PanelMeta, Plan, Settings, category_units};
+use panel::{CategoryUnits, Panel, PanelMeta, Plan, category_units};
 use service::{BlockingPool, Cache, Stage, error_chain, status, status_of, status_of_store};
 use tables::FeaturesDir;
 use tonic::{Code, Request, Response, Status};
@@ -40,7 +40,7 @@ struct Server {
 
 /// A model with the panel that it forecasts.
 struct Known {
-    model: Model,
+    model: Arc<Model>,
     panel: Panel,
     meta: PanelMeta,
     categories: BTreeMap<String, CategoryUnits>,
@@ -83,7 +83,7 @@ impl Server {
             let (model, features) = fetched.map_err(|error| status_of_store(&error))?;
             let load = move || {
                 let features = FeaturesDir::open(features)?;
-                Known::new(Model::load(&model)?, features.panel()?)
+                Known::new(Model::load(&model)?, &features)
             };
             let known = self.pool.run(load).await?;
             known.map(Arc::new).map_err(|error| status_of_live(&error))
@@ -93,14 +93,11 @@ impl Server {
 }
 
 impl Known {
-    fn new(model: Model, panel: Panel) -> Result<Self, Error> {
-        let description = model.description();
-        if description.frequency != panel.frequency {
-            let (model, panel) = (description.frequency, panel.frequency);
-            return Err(Error::OtherFrequency { model, panel });
-        }
-        let shape = description.dimensions;
-        let meta = panel.meta(Settings { context: shape.context, horizon: shape.horizon });
+    fn new(model: Model, features: &FeaturesDir) -> Result<Self, Error> {
+        let settings = features.meta().settings;
+        let model = Arc::new(model).on(features.fitted(), settings)?;
+        let panel = features.panel()?;
+        let meta = panel.meta(model.settings(settings));
         let categories = category_units(&panel);
         Ok(Self { model, panel, meta, categories })
     }

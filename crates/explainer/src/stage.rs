@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use artifacts::Folders;
 use lifecycle::{Attribution, Digest, Forecast, Period, Progress, Series};
@@ -114,15 +115,13 @@ pub fn run(
     let features = FeaturesDir::open(inputs.features)?;
     let panel = features.panel()?;
     let categories = panel::category_units(&panel);
-    let model = model::Model::load(inputs.model)?;
+    let model = Arc::new(model::Model::load(inputs.model)?);
+    let model = model.on(features.fitted(), features.meta().settings)?;
+    let meta = panel.meta(model.settings(features.meta().settings));
     let weights = digest_of(&inputs.model.join("model.safetensors"))?;
     let served = latest_forecasts(inputs.forecasts)?;
-    let explained = InProcess {
-        model: &model,
-        meta: features.meta(),
-        categories: &categories,
-        fitted: features.fitted(),
-    };
+    let explained =
+        InProcess { model: &model, meta: &meta, categories: &categories, fitted: model.fitted() };
 
     let chosen = best_selling(&panel.histories, &served, config.n_series);
     if chosen.is_empty() {

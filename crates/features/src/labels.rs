@@ -5,7 +5,7 @@
 //! explained by the shapes of [`lifecycle::trapezoid`]; how common each shape is, is estimated from
 //! training products by expectation maximisation. Labels for training see the panel as it was known
 //! at the cut; labels for the test see all of it. Where the data brings its own stage, that is the
-//! label.
+//! label, settled at once; where it does for all products, nothing is estimated.
 //!
 //! The method is the project's own. Empirical Bayes with a smoothing floor goes back to Robbins
 //! 1956; tempering the likelihood, because neighbouring weeks are not independent evidence, to
@@ -60,6 +60,12 @@ pub(crate) fn labels(
 ) -> Vec<Label> {
     let products = products(panel);
     let is_seen = |product: &&ProductSales| !unseen.contains(&product.product);
+    let is_wanted =
+        |product: &&ProductSales| purpose == Purpose::Test || !unseen.contains(&product.product);
+    let wanted: Vec<&ProductSales> = products.iter().filter(is_wanted).collect();
+    if wanted.iter().all(|product| product.is_labelled()) {
+        return wanted.into_iter().map(given_label).collect();
+    }
     let inputs: Vec<SeasonInput<'_>> =
         products.iter().filter(is_seen).map(ProductSales::season_input).collect();
     let smoother = Smoother {
@@ -69,11 +75,8 @@ pub(crate) fn labels(
         shapes: Shapes::shared(panel.frequency),
         seasons: Seasons::fit(panel.frequency, &inputs),
     };
-    let prior = smoother.prior(products.iter().filter(is_seen));
-    let wanted: Vec<&ProductSales> = match purpose {
-        Purpose::Training => products.iter().filter(is_seen).collect(),
-        Purpose::Test => products.iter().collect(),
-    };
+    let unlabelled = products.iter().filter(is_seen).filter(|product| !product.is_labelled());
+    let prior = smoother.prior(unlabelled);
     wanted.into_par_iter().filter_map(|product| smoother.label(product, &prior)).collect()
 }
 
@@ -122,7 +125,7 @@ impl Smoother<'_> {
 
     /// The label of one product; `None` where it has sold too little to have one.
     fn label(&self, product: &ProductSales, prior: &[f64]) -> Option<Label> {
-        if !product.given_stage.is_empty() {
+        if product.is_labelled() {
             return Some(given_label(product));
         }
         if !product.is_eligible(self.panel.frequency) {

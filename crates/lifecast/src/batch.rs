@@ -70,7 +70,10 @@ pub(crate) async fn run(
         Batch::Features => {
             stages.features(job("features", &flags, features::Inputs::NEEDED, &[])?).await?
         }
-        Batch::Train => stages.train(job("train", &flags, trainer::Inputs::NEEDED, &[])?).await?,
+        Batch::Train => {
+            use trainer::Inputs;
+            stages.train(job("train", &flags, Inputs::NEEDED, Inputs::OPTIONAL)?).await?
+        }
         Batch::Predict => {
             stages.predict(job("predict", &flags, predictor::Inputs::NEEDED, &[])?).await?
         }

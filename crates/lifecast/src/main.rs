@@ -11,6 +11,7 @@ mod pipeline;
 mod remote;
 mod runner;
 mod serve;
+mod simulate;
 mod stages;
 mod table;
 mod terminal;
@@ -30,6 +31,7 @@ use crate::get::GetFlags;
 use crate::pipeline::Pipeline;
 use crate::runner::Place;
 use crate::serve::ServeFlags;
+use crate::simulate::{SimulateFlags, Simulated};
 
 /// Twenty per cent faster training than with the system's allocator.
 #[global_allocator]
@@ -57,8 +59,8 @@ struct Flags {
 enum Command {
     /// Run every stage, from raw files to the report; what the store has already is not made again
     Run(RunFlags),
-    /// Simulate a marketplace with known truth
-    Simulate(BatchFlags),
+    /// Simulate a marketplace with known truth, or lives of random mechanism (`--lives`)
+    Simulate(SimulateFlags),
     /// Turn raw files into a clean data set
     Ingest(IngestFlags),
     /// Turn a data set (`dataset`) into panels, labels and splits
@@ -127,7 +129,14 @@ async fn act(flags: Flags) -> Result<(), Failure> {
     };
     match command {
         Command::Run(flags) => run(flags, quiet, json).await,
-        Command::Simulate(flags) => batch(Batch::Simulate, flags).await,
+        Command::Simulate(flags) => match simulate::simulate(flags, quiet).await? {
+            Simulated::Marketplace(outcome) => answer_if(json, &outcome),
+            Simulated::Lives(summary) if json => answer(&summary),
+            Simulated::Lives(summary) => {
+                say(&simulate::text(&summary));
+                Ok(())
+            }
+        },
         Command::Ingest(flags) => answer_if(json, &batch::ingest(flags, quiet).await?),
         Command::Features(flags) => batch(Batch::Features, flags).await,
         Command::Train(flags) => batch(Batch::Train, flags).await,

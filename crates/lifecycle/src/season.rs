@@ -73,6 +73,11 @@ impl Seasons {
         Self { frequency, by_category: BTreeMap::new() }
     }
 
+    /// Length of the periods that the seasons are of.
+    pub fn frequency(&self) -> Frequency {
+        self.frequency
+    }
+
     /// Fits every node of the category tree; pass data up to the training cut for features, all of
     /// it for labels of the test part.
     pub fn fit(frequency: Frequency, inputs: &[SeasonInput<'_>]) -> Self {

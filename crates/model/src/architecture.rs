@@ -9,11 +9,29 @@ pub enum Kind {
     /// Patches of the context, statics and horizon as tokens of a Transformer's encoder.
     #[default]
     Transformer,
+    /// The same tokens and heads around a long short-term memory (Hochreiter & Schmidhuber 1997).
+    Lstm,
     /// Two hidden layers on price and time: the source article's network, a baseline.
     Dense,
 }
 
-/// How large a Transformer is. The parameter counts are those of weekly windows: 104 periods of 24
+impl Kind {
+    /// Whether the network answers quantiles, turns and stages; else means of units alone.
+    pub fn has_heads(self) -> bool {
+        self != Self::Dense
+    }
+
+    /// The name in configurations and tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Transformer => "transformer",
+            Self::Lstm => "lstm",
+            Self::Dense => "dense",
+        }
+    }
+}
+
+/// How large a network of patches is. The parameter counts are those of weekly windows: 104 periods of 24
 /// channels, some 100 statics and 13 steps ahead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -30,13 +48,13 @@ pub enum Size {
     Large,
 }
 
-/// Shapes of one window.
+/// Shapes of the largest window that a network takes; shorter ones are padded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Dimensions {
-    /// Periods of context.
+    /// Most periods of context.
     pub context: usize,
-    /// Periods forecast.
+    /// Most periods forecast.
     pub horizon: usize,
     /// Channels of a period of context.
     pub n_context_inputs: usize,
@@ -46,16 +64,18 @@ pub struct Dimensions {
     pub n_horizon_inputs: usize,
 }
 
-/// Shapes of a Transformer.
+/// Shapes of a network of patches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Architecture {
+    /// What mixes the tokens: attention or a recurrence.
+    pub kind: Kind,
     /// Shapes of the windows.
     pub dimensions: Dimensions,
     /// Periods in one token.
     pub patch: usize,
     /// Width of a token.
     pub d_model: usize,
-    /// Encoder layers.
+    /// Encoder layers, of attention or of recurrence.
     pub n_layers: usize,
     /// Attention heads; divides `d_model`.
     pub n_heads: usize,
@@ -63,6 +83,8 @@ pub struct Architecture {
     pub d_hidden: usize,
     /// Width of the direct path from the statics to the heads.
     pub d_wide: usize,
+    /// Width of the bottleneck adapters in each layer of attention; 0 for none.
+    pub d_adapter: usize,
 }
 
 /// Tokens made from the statics.
@@ -70,7 +92,7 @@ pub(crate) const N_STATIC_TOKENS: usize = 2;
 
 impl Architecture {
     /// The shapes of a named size.
-    pub fn new(size: Size, dimensions: Dimensions) -> Self {
+    pub fn new(kind: Kind, size: Size, dimensions: Dimensions) -> Self {
         let (d_model, n_layers, n_heads, d_wide) = match size {
             Size::Tiny => (16, 1, 2, 48),
             Size::Small => (32, 1, 2, 96),
@@ -78,7 +100,8 @@ impl Architecture {
             Size::Large => (128, 4, 8, 192),
         };
         let d_hidden = 2 * d_model;
-        Self { dimensions, patch: 4, d_model, n_layers, n_heads, d_hidden, d_wide }
+        let (patch, d_adapter) = (4, 0);
+        Self { kind, dimensions, patch, d_model, n_layers, n_heads, d_hidden, d_wide, d_adapter }
     }
 
     /// Tokens of the context.
@@ -94,5 +117,29 @@ impl Architecture {
     /// All tokens.
     pub fn n_tokens(&self) -> usize {
         self.n_patches() + N_STATIC_TOKENS + self.n_horizon_tokens()
+    }
+
+    /// Floating-point operations of one window's forward pass, a multiplication and an addition
+    /// counted as two; training takes about three times as many.
+    pub fn n_flops(&self) -> u64 {
+        let Self { dimensions, patch, d_model, d_hidden, d_wide, d_adapter, .. } = *self;
+        let Dimensions { horizon, n_context_inputs, n_static_inputs, n_horizon_inputs, .. } =
+            dimensions;
+        let (n_tokens, n_patches) = (self.n_tokens(), self.n_patches());
+        let per_layer = match self.kind {
+            Kind::Lstm => n_patches * 8 * d_model * d_model,
+            _ => {
+                let dense = 4 * d_model * d_model + 2 * d_model * (d_hidden + d_adapter);
+                n_tokens * dense + 2 * n_tokens * n_tokens * d_model
+            }
+        };
+        let n_groups = self.n_horizon_tokens();
+        let tokens = patch * d_model * (n_patches * n_context_inputs + n_groups * n_horizon_inputs);
+        let wide = d_wide * (n_static_inputs + 2 * d_wide + (N_STATIC_TOKENS + 1) * d_model);
+        let steps = horizon
+            * (n_horizon_inputs * d_model + (d_model + n_horizon_inputs) * crate::N_UNIT_OUTPUTS);
+        let heads = d_model * d_wide
+            + (d_wide + n_static_inputs) * (crate::N_TURN_LOGITS + crate::N_STAGE_LOGITS);
+        2 * (tokens + wide + self.n_layers * per_layer + steps + heads) as u64
     }
 }

@@ -1,4 +1,7 @@
 //! Windows as tensors.
+//!
+//! A window may be shorter than the network's largest: its context is padded in front, as if the
+//! series had begun later, and its horizon behind. A longer context loses its oldest periods.
 
 use burn::tensor::{Device, Tensor, TensorData};
 use panel::Window;
@@ -29,7 +32,8 @@ impl Batch {
     ///
     /// # Panics
     ///
-    /// If a window has other shapes than the architecture; loading a model checks them.
+    /// If a window has other inputs or a longer horizon than the architecture; opening a model for
+    /// a panel checks both.
     pub fn new(windows: &[&Window], architecture: &Architecture, device: &Device) -> Self {
         let shape = architecture.dimensions;
         let (n_windows, patch) = (windows.len(), architecture.patch);
@@ -42,18 +46,22 @@ impl Batch {
         let mut steps = Vec::with_capacity(n_windows * shape.horizon * shape.n_horizon_inputs);
         let mut statics = Vec::with_capacity(n_windows * shape.n_static_inputs);
         for window in windows {
-            assert_eq!(window.context.len(), shape.context * shape.n_context_inputs);
+            assert_eq!(window.context.len() % shape.n_context_inputs, 0);
             assert_eq!(window.statics.len(), shape.n_static_inputs);
-            assert_eq!(window.horizon.len(), shape.horizon * shape.n_horizon_inputs);
+            assert!(window.horizon.len() <= shape.horizon * shape.n_horizon_inputs);
             let begin = context.len();
-            context.resize(begin + n_patches * context_row - window.context.len(), 0.0);
-            context.extend_from_slice(&window.context);
+            let n_longest = shape.context * shape.n_context_inputs;
+            let recent = &window.context[window.context.len().saturating_sub(n_longest)..];
+            context.resize(begin + n_patches * context_row - recent.len(), 0.0);
+            context.extend_from_slice(recent);
             let patches = context[begin..].chunks(context_row);
             let is_before_start = |row: &[f32]| row.iter().all(|input| *input == 0.0);
             hidden.extend(patches.map(|row| if is_before_start(row) { HIDDEN } else { 0.0 }));
             hidden.resize(hidden.len() + N_STATIC_TOKENS + n_groups, 0.0);
             statics.extend_from_slice(&window.statics);
+            let begin = steps.len();
             steps.extend_from_slice(&window.horizon);
+            steps.resize(begin + shape.horizon * shape.n_horizon_inputs, 0.0);
             let begin = groups.len();
             groups.extend_from_slice(&window.horizon);
             groups.resize(begin + n_groups * group_row, 0.0);

@@ -1,13 +1,14 @@
 //! What is fitted on validation rows after training: one temperature for each head of
-//! probabilities, and how much wider quantiles are where a series has hardly any history.
+//! probabilities, how much wider quantiles are where a series has hardly any history, and how steps
+//! hang together. A model of several frequencies has one of these for each.
 //!
 //! A single temperature (Guo et al. 2017) is all that a few weeks of correlated rows carry: biases
 //! by class would fit the season of the validation rows.
 
 use serde::{Deserialize, Serialize};
 
-/// Temperatures and widths; all 1 means uncalibrated.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+/// Temperatures and widths, all 1 if uncalibrated, and correlations.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Calibration {
     /// Of the turns at each horizon.
@@ -18,11 +19,16 @@ pub struct Calibration {
     pub stages: [f32; 3],
     /// Distance of each quantile from the median is multiplied by this at cold start.
     pub cold_start_width: f32,
+    /// Correlations of normal scores over steps, row-major, shape `[horizon, horizon]` of the
+    /// network; empty of the dense network.
+    pub correlations: Vec<f32>,
 }
 
 impl Default for Calibration {
     fn default() -> Self {
-        Self { turns: [1.0; 3], stage_now: 1.0, stages: [1.0; 3], cold_start_width: 1.0 }
+        let (turns, stages) = ([1.0; 3], [1.0; 3]);
+        let correlations = Vec::new();
+        Self { turns, stage_now: 1.0, stages, cold_start_width: 1.0, correlations }
     }
 }
 

@@ -49,7 +49,7 @@ impl Dependence {
     }
 
     /// Fits correlations to probabilities of what came, by row and step (NaN where not observed),
-    /// each with a weight. Shape of the rows `[horizon]`.
+    /// each with a weight. A row may end before the horizon.
     pub fn fit(horizon: usize, rows: &[(Vec<f32>, f32)]) -> Self {
         let normal = Normal::standard();
         let score = |p: &f32| {
@@ -57,7 +57,8 @@ impl Dependence {
         };
         let mut sums = vec![[0.0_f64; 4]; horizon * horizon];
         for (probabilities, weight) in rows {
-            let scores: Vec<f64> = probabilities.iter().map(score).collect();
+            let mut scores: Vec<f64> = probabilities.iter().map(score).collect();
+            scores.resize(horizon, f64::NAN);
             for first in 0..horizon {
                 for second in 0..first {
                     let (a, b) = (scores[first], scores[second]);
@@ -97,8 +98,9 @@ impl Dependence {
         &self.correlations
     }
 
-    /// Sample paths through these quantiles (shape `[horizon, N_LEVELS]`, ascending and not
-    /// negative in each row), in whole numbers if `is_whole`. Shape `[horizon, N_PATHS]`.
+    /// Sample paths through these quantiles (shape `[steps, N_LEVELS]`, ascending and not negative
+    /// in each row; no more steps than the horizon), in whole numbers if `is_whole`. Shape
+    /// `[steps, N_PATHS]`.
     pub fn paths(&self, quantiles: &[f32], is_whole: bool) -> Vec<f32> {
         let steps = quantiles.chunks_exact(N_LEVELS).zip(self.positions.chunks_exact(N_PATHS));
         let mut paths = Vec::with_capacity(self.horizon * N_PATHS);

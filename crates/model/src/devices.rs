@@ -441,8 +441,8 @@ mod tests {
     #[test]
     fn small_gradients_are_scaled_into_the_range_of_16_bits() {
         assert_eq!(Precision::F32.scale([1e-9, -1e-6]), 1.0);
-        for gradients in [[1e-9, -1e-6], [-3.0, 0.0], [1e4, 2e-7]] {
-            let largest = gradients.into_iter().fold(0.0_f32, |most, slope| most.max(slope.abs()));
+        for gradients in [[1e-9_f32, -1e-6], [-3.0, 0.0], [1e4, 2e-7]] {
+            let largest = gradients.iter().fold(0.0_f32, |most, slope: &f32| most.max(slope.abs()));
             let scaled = largest * Precision::F16.scale(gradients);
             assert!((1.0 / 32.0..=1.0 / 16.0).contains(&scaled), "{scaled}");
         }

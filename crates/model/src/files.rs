@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use lifecycle::{Digest, ErrorKind, Frequency, LEVELS};
-use panel::Fitted;
+use panel::{Fitted, Settings};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 
@@ -18,7 +18,7 @@ use crate::network::Network;
 use crate::weights::Layout;
 
 /// The version of the files that this code reads and writes; raised with every change of meaning.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// A model could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -59,6 +59,34 @@ pub enum Error {
         /// What this version writes there.
         expected: String,
     },
+    /// The model was trained on periods of another length.
+    #[error("the model was trained by {}, the data is by {}", names(model), names(&[*panel]))]
+    OtherFrequency {
+        /// The model's.
+        model: Vec<Frequency>,
+        /// The panel's.
+        panel: Frequency,
+    },
+    /// The panel asks for more periods than the model answers.
+    #[error(
+        "the model forecasts at most {most} periods, the data asks for {asked}: set `horizon` to {most} or less, or train a model of your own"
+    )]
+    HorizonTooLong {
+        /// The model's longest.
+        most: usize,
+        /// The panel's.
+        asked: usize,
+    },
+}
+
+/// Frequencies as words.
+fn names(frequencies: &[Frequency]) -> String {
+    let name = |frequency: &Frequency| match frequency {
+        Frequency::Day => "day",
+        Frequency::Week => "week",
+        Frequency::Month => "month",
+    };
+    frequencies.iter().map(name).collect::<Vec<_>>().join(" and ")
 }
 
 impl Error {
@@ -76,12 +104,18 @@ pub struct Description {
     pub format: u32,
     /// Which network.
     pub kind: Kind,
-    /// How large, of a Transformer.
+    /// How large, of a network of patches.
     pub size: Size,
-    /// Length of a period of the data that it was trained on.
-    pub frequency: Frequency,
-    /// Shapes of its windows.
+    /// Width of the adapters that it was adapted with; 0 for none.
+    pub d_adapter: usize,
+    /// Networks, whose mean is the answer.
+    pub n_members: usize,
+    /// It answers for any panel, with the seasons, launches and prices that were fitted there.
+    pub is_foundation: bool,
+    /// Shapes of the network.
     pub dimensions: Dimensions,
+    /// Windows that it takes; of a foundation model, the longest.
+    pub settings: Settings,
     /// Names of the inputs of a period of context.
     pub context_inputs: Vec<String>,
     /// Names of the static inputs.
@@ -90,13 +124,8 @@ pub struct Description {
     pub horizon_inputs: Vec<String>,
     /// Quantile levels.
     pub levels: Vec<f64>,
-    /// Units are whole numbers in all training rows; quantiles and paths are then too.
-    pub is_whole: bool,
-    /// What was fitted on validation rows.
-    pub calibration: Calibration,
-    /// Correlations of normal scores over steps, row-major, shape `[horizon, horizon]`; empty of
-    /// the dense network.
-    pub correlations: Vec<f32>,
+    /// What was fitted on validation rows, by the length of the periods that it was trained on.
+    pub calibrations: BTreeMap<Frequency, Calibration>,
     /// Means and deviations of the dense network.
     pub dense: Option<DenseScaling>,
     /// Number of weights.
@@ -129,21 +158,22 @@ pub struct Training {
 
 impl Description {
     /// What this version of the program would write for these shapes; the rest is to be filled in.
-    pub fn new(kind: Kind, size: Size, frequency: Frequency, dimensions: Dimensions) -> Self {
+    pub fn new(kind: Kind, size: Size, dimensions: Dimensions) -> Self {
         let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
         Self {
             format: FORMAT,
             kind,
             size,
-            frequency,
+            d_adapter: 0,
+            n_members: 1,
+            is_foundation: false,
             dimensions,
+            settings: Settings { context: dimensions.context, horizon: dimensions.horizon },
             context_inputs: names(panel::CONTEXT_INPUTS),
             static_inputs: names(panel::STATIC_INPUTS),
             horizon_inputs: names(panel::HORIZON_INPUTS),
             levels: LEVELS.to_vec(),
-            is_whole: false,
-            calibration: Calibration::default(),
-            correlations: Vec::new(),
+            calibrations: BTreeMap::new(),
             dense: None,
             n_parameters: 0,
             weights: Digest::of([]),
@@ -151,26 +181,32 @@ impl Description {
         }
     }
 
+    /// Shapes of the network of patches that this describes.
+    pub fn architecture(&self) -> Architecture {
+        let Self { kind, size, dimensions, d_adapter, .. } = *self;
+        Architecture { d_adapter, ..Architecture::new(kind, size, dimensions) }
+    }
+
     /// The network that this describes, of zeros.
     pub fn network(&self) -> Option<Network> {
         match self.kind {
-            Kind::Transformer => {
-                Some(Network::transformer(Architecture::new(self.size, self.dimensions)))
-            }
+            Kind::Transformer | Kind::Lstm => Some(Network::patches(self.architecture())),
             Kind::Dense => self.dense.map(|scaling| Network::dense(scaling, self.answer_horizon())),
         }
     }
 
-    /// Periods answered: the dense network's means reach at least 26 weeks.
+    /// Periods answered at most: the dense network's means reach at least 26 weeks.
     pub fn answer_horizon(&self) -> usize {
+        let half_year = |frequency: &Frequency| frequency.periods_of_weeks(26);
+        let horizon = self.settings.horizon;
         match self.kind {
-            Kind::Transformer => self.dimensions.horizon,
-            Kind::Dense => self.dimensions.horizon.max(self.frequency.periods_of_weeks(26)),
+            Kind::Transformer | Kind::Lstm => horizon,
+            Kind::Dense => self.calibrations.keys().map(half_year).fold(horizon, usize::max),
         }
     }
 
     fn check(&self, path: &Path) -> Result<(), Error> {
-        let current = Self::new(self.kind, self.size, self.frequency, self.dimensions);
+        let current = Self::new(self.kind, self.size, self.dimensions);
         let differs = |field, found: &dyn std::fmt::Debug, expected: &dyn std::fmt::Debug| {
             let (found, expected) = (format!("{found:?}"), format!("{expected:?}"));
             let path = path.to_owned();
@@ -216,9 +252,18 @@ impl Model {
         let network = description
             .network()
             .ok_or_else(|| damaged(&path, "field `dense` is missing".to_owned()))?;
+        let Settings { context, horizon } = description.settings;
+        let most = description.dimensions;
+        if !(1..=most.context).contains(&context) || !(1..=most.horizon).contains(&horizon) {
+            return Err(damaged(&path, "`settings` must fit `dimensions`".to_owned()));
+        }
         let n_cells = description.dimensions.horizon.pow(2);
-        if description.kind == Kind::Transformer && description.correlations.len() != n_cells {
+        let mut calibrations = description.calibrations.values();
+        if description.kind.has_heads() && calibrations.any(|c| c.correlations.len() != n_cells) {
             return Err(damaged(&path, format!("`correlations` needs {n_cells} values")));
+        }
+        if description.calibrations.is_empty() || description.n_members == 0 {
+            return Err(damaged(&path, "`calibrations` or `n_members` is empty".to_owned()));
         }
 
         let path = directory.join("model.safetensors");
@@ -227,7 +272,7 @@ impl Model {
             let reason = "its digest is not the one in model.json".to_owned();
             return Err(damaged(&path, reason));
         }
-        let layout = network.layout();
+        let layout = network.layout().repeated(description.n_members);
         let weights =
             weights_from_bytes(&layout, &stored).map_err(|reason| damaged(&path, reason))?;
 
@@ -239,7 +284,9 @@ impl Model {
 
     /// Writes the model into a directory; the same model gives the same bytes.
     pub fn save(&self, directory: &Path) -> Result<(), Error> {
-        let weights = weights_to_bytes(&self.network().layout(), self.weights());
+        let n_members = self.description().n_members;
+        let layout = self.network().layout().repeated(n_members);
+        let weights = weights_to_bytes(&layout, self.weights());
         let description = Description {
             weights: Digest::of(&weights),
             n_parameters: self.weights().len(),

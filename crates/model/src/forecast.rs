@@ -1,15 +1,17 @@
 //! The one way from a window to an answer: the predictor, the explainer, the trainer's validation
 //! and the servers all come here.
 
-use lifecycle::{Forecast, N_LEVELS, Outlook, StageProbabilities, UnitsForecast};
-use panel::{Fitted, Window};
+use std::sync::Arc;
 
-use crate::architecture::Kind;
+use lifecycle::{Forecast, N_LEVELS, Outlook, StageProbabilities, UnitsForecast};
+use panel::{Fitted, Settings, Window};
+
+use crate::calibration::Calibration;
 use crate::dependence::Dependence;
-use crate::files::Description;
+use crate::files::{Description, Error};
 use crate::heads::{
-    MEDIAN, N_TURN_CLASSES, N_UNIT_OUTPUTS, Row, mean, quantiles, softmax, stage_logits,
-    turn_probabilities,
+    MEDIAN, N_TURN_CLASSES, N_UNIT_OUTPUTS, Outputs, Row, mean, mean_outputs, quantiles, softmax,
+    stage_logits, turn_probabilities,
 };
 use crate::network::Network;
 use crate::workers::Workers;
@@ -18,30 +20,66 @@ use crate::workers::Workers;
 #[derive(Debug)]
 pub struct Model {
     description: Description,
-    network: Network,
+    members: Vec<Network>,
     weights: Vec<f32>,
     fitted: Fitted,
+    calibration: Calibration,
     dependence: Dependence,
     workers: Workers,
 }
 
 impl Model {
-    /// A model of its parts; the description's correlations and calibration are used as they are.
+    /// A model of its parts. `weights` are those of one network, or of several of the same shapes,
+    /// one after the other; a model of several answers their mean.
     pub fn new(
         description: Description,
         network: &Network,
         weights: Vec<f32>,
         fitted: Fitted,
     ) -> Self {
+        let n_values = network.layout().n_values().max(1);
+        let members = weights.chunks_exact(n_values).map(|weights| network.with_weights(weights));
+        let members = members.collect();
+        let calibration = description.calibrations.get(&fitted.frequency());
+        let calibration = calibration.cloned().unwrap_or_default();
         let horizon = description.dimensions.horizon;
-        let dependence = if description.correlations.len() == horizon * horizon {
-            Dependence::new(horizon, description.correlations.clone())
+        let dependence = if calibration.correlations.len() == horizon * horizon {
+            Dependence::new(horizon, calibration.correlations.clone())
         } else {
             Dependence::independent(horizon)
         };
-        let network = network.with_weights(&weights);
         let workers = network.workers();
-        Self { description, network, weights, fitted, dependence, workers }
+        Self { description, members, weights, fitted, calibration, dependence, workers }
+    }
+
+    /// The model as it answers for a panel: a foundation model takes the state that was fitted
+    /// there. Refused where the panel's periods are of a length that the model never saw, or more
+    /// of them are asked for than it can answer.
+    pub fn on(self: &Arc<Self>, panel: &Fitted, settings: Settings) -> Result<Arc<Self>, Error> {
+        let frequency = panel.frequency();
+        if !self.description.calibrations.contains_key(&frequency) {
+            let model = self.description.calibrations.keys().copied().collect();
+            return Err(Error::OtherFrequency { model, panel: frequency });
+        }
+        if !self.description.is_foundation {
+            return Ok(Arc::clone(self));
+        }
+        let most = self.description.settings.horizon;
+        if settings.horizon > most {
+            return Err(Error::HorizonTooLong { most, asked: settings.horizon });
+        }
+        let fitted = panel.with_standards_of(&self.fitted);
+        let (description, weights) = (self.description.clone(), self.weights.clone());
+        Ok(Arc::new(Self::new(description, self.network(), weights, fitted)))
+    }
+
+    /// The windows that this model takes, for a panel that asks for these.
+    pub fn settings(&self, panel: Settings) -> Settings {
+        let Settings { context, horizon } = self.description.settings;
+        if self.description.is_foundation {
+            return Settings { context: panel.context.min(context), horizon: panel.horizon };
+        }
+        Settings { context, horizon }
     }
 
     /// What `model.json` says.
@@ -54,21 +92,28 @@ impl Model {
         &self.fitted
     }
 
-    /// All weights, in the order of the network's layout.
+    /// All weights, in the order of the network's layout, one network after the other.
     pub fn weights(&self) -> &[f32] {
         &self.weights
     }
 
-    /// The network with its weights.
+    /// The network, with the weights of the first where there are several.
     pub fn network(&self) -> &Network {
-        &self.network
+        &self.members[0]
+    }
+
+    /// Raw outputs for some windows, before any calibration.
+    pub fn outputs(&self, windows: &[&Window]) -> Outputs {
+        let members = self.members.iter().map(|network| network.outputs(windows));
+        mean_outputs(members).expect("a model has a network")
     }
 
     /// The answer for one window from the raw outputs for it.
     fn answer(&self, window: &Window, row: Row<'_>) -> Forecast {
-        let (training, calibration) = (&self.description.training, &self.description.calibration);
-        let is_whole = self.description.is_whole;
-        let mut quantiles = self.quantiles(window, row.units);
+        let (training, calibration) = (&self.description.training, &self.calibration);
+        let is_whole = self.fitted.is_whole;
+        let units = &row.units[..n_steps(window) * N_UNIT_OUTPUTS];
+        let mut quantiles = self.quantiles(window, units);
         let cumulative_quantiles = self.dependence.cumulative_quantiles(&quantiles, is_whole);
         if is_whole {
             // A quantile of counts is a count. Left between two, it is wrong by its own definition:
@@ -77,7 +122,7 @@ impl Model {
                 *units = units.round();
             }
         }
-        let steps = row.units.chunks_exact(N_UNIT_OUTPUTS);
+        let steps = units.chunks_exact(N_UNIT_OUTPUTS);
         let means = steps.map(|step| mean(step) * window.scale).collect();
         let stages = |index: Option<usize>| {
             let logits = stage_logits(row.stages, index);
@@ -114,8 +159,7 @@ impl Model {
 
     /// Quantiles of units by step, wider at cold start, not yet whole. Shape `[horizon, N_LEVELS]`.
     fn quantiles(&self, window: &Window, units: &[f32]) -> Vec<f32> {
-        let width =
-            if window.cold_start { self.description.calibration.cold_start_width } else { 1.0 };
+        let width = if window.cold_start { self.calibration.cold_start_width } else { 1.0 };
         let mut all = Vec::with_capacity(units.len() / N_UNIT_OUTPUTS * N_LEVELS);
         for step in units.chunks_exact(N_UNIT_OUTPUTS) {
             let scaled = quantiles(step);
@@ -145,18 +189,15 @@ impl Model {
 /// Forecasts for windows, in their order. What else is in the call changes no answer beyond
 /// rounding of the last digit.
 pub fn forecast(model: &Model, windows: &[Window]) -> Vec<Forecast> {
-    let chunks: Vec<&[Window]> = windows.chunks(model.network.answer_batch()).collect();
+    let chunks: Vec<&[Window]> = windows.chunks(model.network().answer_batch()).collect();
     let answers = model.workers.map(&chunks, |_, chunk| {
-        let outputs = model.network.outputs(&chunk.iter().collect::<Vec<_>>());
-        match model.description.kind {
-            Kind::Transformer => {
-                let rows = chunk.iter().zip(outputs.rows());
-                rows.map(|(window, row)| model.answer(window, row)).collect::<Vec<_>>()
-            }
-            Kind::Dense => {
-                let rows = chunk.iter().zip(outputs.units.chunks_exact(outputs.horizon));
-                rows.map(|(window, units)| model.means(window, units)).collect()
-            }
+        let outputs = model.outputs(&chunk.iter().collect::<Vec<_>>());
+        if model.description.kind.has_heads() {
+            let rows = chunk.iter().zip(outputs.rows());
+            rows.map(|(window, row)| model.answer(window, row)).collect::<Vec<_>>()
+        } else {
+            let rows = chunk.iter().zip(outputs.units.chunks_exact(outputs.horizon));
+            rows.map(|(window, units)| model.means(window, units)).collect()
         }
     });
     answers.into_iter().flatten().collect()
@@ -166,12 +207,18 @@ pub fn forecast(model: &Model, windows: &[Window]) -> Vec<Forecast> {
 /// quantiles are those of [`forecast`].
 pub fn paths(model: &Model, window: &Window) -> Vec<f32> {
     let of_window = |window: &Window| {
-        let outputs = model.network.outputs(&[window]);
+        let outputs = model.outputs(&[window]);
         let mut rows = outputs.rows();
         rows.next().map_or_else(Vec::new, |row| {
-            let quantiles = model.quantiles(window, row.units);
-            model.dependence.paths(&quantiles, model.description.is_whole)
+            let units = &row.units[..n_steps(window) * N_UNIT_OUTPUTS];
+            let quantiles = model.quantiles(window, units);
+            model.dependence.paths(&quantiles, model.fitted.is_whole)
         })
     };
     model.workers.map(&[window], |_, window| of_window(window)).into_iter().flatten().collect()
+}
+
+/// Steps that a window asks for: a network's longest horizon may be longer.
+fn n_steps(window: &Window) -> usize {
+    window.horizon.len() / panel::HORIZON_INPUTS.len()
 }

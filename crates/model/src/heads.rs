@@ -57,6 +57,30 @@ impl Outputs {
     }
 }
 
+/// The mean of the raw outputs of several networks for the same windows: of logits, a geometric mean
+/// of probabilities; of medians and distances, nearly that of quantiles.
+pub(crate) fn mean_outputs(mut members: impl Iterator<Item = Outputs>) -> Option<Outputs> {
+    let mut sum = members.next()?;
+    let mut n_members = 1.0_f32;
+    for member in members {
+        n_members += 1.0;
+        let parts = [
+            (&mut sum.units, member.units),
+            (&mut sum.turns, member.turns),
+            (&mut sum.stages, member.stages),
+        ];
+        for (total, term) in parts.into_iter().flat_map(|(sum, terms)| sum.iter_mut().zip(terms)) {
+            *total += term;
+        }
+    }
+    if n_members > 1.0 {
+        for part in [&mut sum.units, &mut sum.turns, &mut sum.stages] {
+            part.iter_mut().for_each(|value| *value /= n_members);
+        }
+    }
+    Some(sum)
+}
+
 /// ln(1 + e^x) without overflow.
 pub fn softplus(x: f32) -> f32 {
     x.max(0.0) + (-x.abs()).exp().ln_1p()

@@ -5,7 +5,8 @@
 //! | `devices` | the CPU, GPUs, and which of them a process computes on |
 //! | `architecture` | kinds, sizes and shapes of networks |
 //! | `batch` | windows as tensors |
-//! | `transformer`, `dense`, `network` | the backbones and what they have in common |
+//! | `patches`, `dense`, `network` | the networks and what they have in common |
+//! | `attention`, `recurrence` | layers that mix the tokens of patches |
 //! | `weights` | parameters as one flat vector, ordered by module path |
 //! | `noise` | dropout masks from our own generator |
 //! | `heads` | raw outputs of a network as quantiles, means and probabilities |
@@ -15,6 +16,7 @@
 //! | `workers` | work on several threads with the same bits as on one |
 
 mod architecture;
+mod attention;
 mod batch;
 mod calibration;
 mod dense;
@@ -25,7 +27,8 @@ mod forecast;
 mod heads;
 mod network;
 mod noise;
-mod transformer;
+mod patches;
+mod recurrence;
 mod weights;
 mod workers;
 
@@ -43,7 +46,7 @@ pub use heads::{
     N_STAGE_LOGITS, N_TURN_CLASSES, N_TURN_LOGITS, N_UNIT_OUTPUTS, Outputs, Row, mean, quantiles,
     softmax, softplus, stage_logits, turn_probabilities,
 };
-pub use network::Network;
+pub use network::{Masked, Network};
 pub use noise::Noise;
 pub use weights::{Layout, initial_weights};
 pub use workers::Workers;

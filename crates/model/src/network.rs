@@ -9,7 +9,7 @@ use crate::dense::{Dense, DenseScaling};
 use crate::devices::{Device, DeviceName, process_device};
 use crate::heads::{N_STAGE_LOGITS, N_TURN_LOGITS, N_UNIT_OUTPUTS, Outputs};
 use crate::noise::Noise;
-use crate::transformer::{Raw, Transformer};
+use crate::patches::{Patches, Raw};
 use crate::weights::{Layout, flat_gradients, floats, to_floats, with_weights};
 use crate::workers::Workers;
 
@@ -22,7 +22,7 @@ pub struct Network {
 
 #[derive(Debug, Clone)]
 enum Backbone {
-    Transformer { module: Box<Transformer>, architecture: Architecture },
+    Patches { module: Box<Patches>, architecture: Architecture },
     Dense { module: Box<Dense>, scaling: DenseScaling, horizon: usize },
 }
 
@@ -30,11 +30,11 @@ enum Backbone {
 type OutputGradients = Outputs;
 
 impl Network {
-    /// A Transformer of zeros on the device of this process.
-    pub fn transformer(architecture: Architecture) -> Self {
+    /// A network of patches, of zeros, on the device of this process.
+    pub fn patches(architecture: Architecture) -> Self {
         let device = process_device().clone();
-        let module = Box::new(Transformer::new(&architecture, device.backend()));
-        Self { backbone: Backbone::Transformer { module, architecture }, device }
+        let module = Box::new(Patches::new(&architecture, device.backend()));
+        Self { backbone: Backbone::Patches { module, architecture }, device }
     }
 
     /// The dense baseline, of zeros, on the device of this process.
@@ -47,14 +47,14 @@ impl Network {
     /// The same network, of zeros, on another device.
     #[must_use]
     pub fn on(&self, device: &Device) -> Self {
-        let backbone = match &self.backbone {
-            Backbone::Transformer { architecture, .. } => {
-                let module = Box::new(Transformer::new(architecture, device.backend()));
-                Backbone::Transformer { module, architecture: *architecture }
+        let backbone = match self.backbone {
+            Backbone::Patches { architecture, .. } => {
+                let module = Box::new(Patches::new(&architecture, device.backend()));
+                Backbone::Patches { module, architecture }
             }
             Backbone::Dense { scaling, horizon, .. } => {
                 let module = Box::new(Dense::new(device.backend()));
-                Backbone::Dense { module, scaling: *scaling, horizon: *horizon }
+                Backbone::Dense { module, scaling, horizon }
             }
         };
         Self { backbone, device: device.clone() }
@@ -65,8 +65,8 @@ impl Network {
         &self.device
     }
 
-    /// Windows of one forward pass that answers: on a CPU as many as stay in its cache, on a GPU as
-    /// many as keep it busy.
+    /// Windows of one forward pass that answers: on a CPU enough for full matrix products and few
+    /// enough to stay in its cache, on a GPU as many as keep it busy.
     pub fn answer_batch(&self) -> usize {
         if self.device.name() == DeviceName::Cpu { 64 } else { 2048 }
     }
@@ -84,7 +84,7 @@ impl Network {
     /// Which network this is.
     pub fn kind(&self) -> Kind {
         match self.backbone {
-            Backbone::Transformer { .. } => Kind::Transformer,
+            Backbone::Patches { architecture, .. } => architecture.kind,
             Backbone::Dense { .. } => Kind::Dense,
         }
     }
@@ -92,7 +92,7 @@ impl Network {
     /// Means and deviations of the dense network.
     pub fn dense_scaling(&self) -> Option<DenseScaling> {
         match self.backbone {
-            Backbone::Transformer { .. } => None,
+            Backbone::Patches { .. } => None,
             Backbone::Dense { scaling, .. } => Some(scaling),
         }
     }
@@ -100,7 +100,7 @@ impl Network {
     /// Paths and shapes of the parameters.
     pub fn layout(&self) -> Layout {
         match &self.backbone {
-            Backbone::Transformer { module, .. } => Layout::of(module.as_ref()),
+            Backbone::Patches { module, .. } => Layout::of(module.as_ref()),
             Backbone::Dense { module, .. } => Layout::of(module.as_ref()),
         }
     }
@@ -113,9 +113,9 @@ impl Network {
 
     fn placed(&self, weights: &[f32], backend: &Backend) -> Self {
         let backbone = match self.backbone.clone() {
-            Backbone::Transformer { module, architecture } => {
+            Backbone::Patches { module, architecture } => {
                 let module = Box::new(with_weights(*module, weights, backend));
-                Backbone::Transformer { module, architecture }
+                Backbone::Patches { module, architecture }
             }
             Backbone::Dense { module, scaling, horizon } => {
                 let module = Box::new(with_weights(*module, weights, backend));
@@ -128,7 +128,7 @@ impl Network {
     /// Raw outputs for some windows.
     pub fn outputs(&self, windows: &[&Window]) -> Outputs {
         match &self.backbone {
-            Backbone::Transformer { module, architecture } => {
+            Backbone::Patches { module, architecture } => {
                 let batch = Batch::new(windows, architecture, self.device.backend());
                 on_host(module.forward(&batch, architecture.n_heads, None))
             }
@@ -162,13 +162,12 @@ impl Network {
         let leaf = self.placed(weights, &backend);
         let precision = self.device.name().precision();
         match &leaf.backbone {
-            Backbone::Transformer { module, architecture } => {
+            Backbone::Patches { module, architecture } => {
                 let batch = Batch::new(windows, architecture, &backend);
                 let raw = module.forward(&batch, architecture.n_heads, noise);
                 let (gradient, report) = judge(&on_host(raw.clone()));
                 let OutputGradients { horizon: _, units, turns, stages } = gradient;
-                let all = units.iter().chain(&turns).chain(&stages).copied();
-                let scale = precision.scale(all);
+                let scale = precision.scale(units.iter().chain(&turns).chain(&stages).copied());
                 let loss = product(raw.0, units, scale)
                     + product(raw.1, turns, scale)
                     + product(raw.2, stages, scale);
@@ -186,6 +185,64 @@ impl Network {
             }
         }
     }
+
+    /// The gradient of a loss of what a network of patches says of patches that it does not see,
+    /// each of which is masked with this probability; `None` from another network. It learns without
+    /// labels. `judge` answers the loss's gradient with respect to [`Masked::units`], as in
+    /// [`Network::gradient`].
+    pub fn reconstruction_gradient<R>(
+        &self,
+        weights: &[f32],
+        windows: &[&Window],
+        (noise, share): (&mut Noise, f32),
+        judge: impl FnOnce(&Masked) -> (Vec<f32>, R),
+    ) -> Option<(Vec<f32>, R)> {
+        let backend = self.device.backend().clone().autodiff();
+        let leaf = self.placed(weights, &backend);
+        let Backbone::Patches { module, architecture } = &leaf.backbone else { return None };
+        let batch = Batch::new(windows, architecture, &backend);
+        let shape = [windows.len(), architecture.n_patches(), 1];
+        let drawn = (0..shape[0] * shape[1]).map(|_| f32::from(noise.uniform() < share));
+        let masked: Vec<f32> = drawn.collect();
+        let truth = masked_units(windows, architecture, &masked);
+        let raw =
+            module.reconstruction(&batch, architecture.n_heads, tensor(masked, shape, &backend));
+        let (gradient, report) = judge(&Masked { units: to_floats(raw.clone()), truth });
+        let scale = self.device.name().precision().scale(gradient.iter().copied());
+        let loss = product(raw, gradient, scale);
+        Some((flat_gradients(module.as_ref(), &mut loss.backward(), scale), report))
+    }
+}
+
+/// What a network says of the units of contexts some of whose patches it did not see.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Masked {
+    /// Scaled units as the context holds them. Shape `[windows, patches, patch]`.
+    pub units: Vec<f32>,
+    /// What they are; NaN where they were seen or nobody knows. Shape as `units`.
+    pub truth: Vec<f32>,
+}
+
+/// Units of the masked patches, NaN elsewhere. Shape `[windows, patches, patch]`.
+fn masked_units(windows: &[&Window], architecture: &Architecture, masked: &[f32]) -> Vec<f32> {
+    let place = |wanted: &str| panel::CONTEXT_INPUTS.iter().position(|name| *name == wanted);
+    let (units, observed) = (place("units").unwrap_or(0), place("observed").unwrap_or(0));
+    let (n_patches, patch) = (architecture.n_patches(), architecture.patch);
+    let mut truth = Vec::with_capacity(masked.len() * patch);
+    for (window, masked) in windows.iter().zip(masked.chunks_exact(n_patches)) {
+        let mut periods = window.context.rchunks_exact(panel::CONTEXT_INPUTS.len());
+        let begin = truth.len();
+        truth.resize(begin + n_patches * patch, f32::NAN);
+        for (value, period) in truth[begin..].iter_mut().rev().zip(&mut periods) {
+            *value = if period[observed] > 0.0 { period[units] } else { f32::NAN };
+        }
+        for (values, masked) in truth[begin..].chunks_exact_mut(patch).zip(masked) {
+            if *masked == 0.0 {
+                values.fill(f32::NAN);
+            }
+        }
+    }
+    truth
 }
 
 fn dense_inputs(

@@ -24,6 +24,21 @@ impl Layout {
         paths.layout
     }
 
+    /// The layout of this many networks of the same shapes, one after the other.
+    #[must_use]
+    pub fn repeated(&self, n_members: usize) -> Self {
+        if n_members == 1 {
+            return self.clone();
+        }
+        let of_member = |member| {
+            let named = move |(path, shape): &(String, Vec<usize>)| {
+                (format!("members.{member}.{path}"), shape.clone())
+            };
+            self.parameters.iter().map(named)
+        };
+        Self { parameters: (0..n_members).flat_map(of_member).collect() }
+    }
+
     /// Length of the flat vector.
     pub fn n_values(&self) -> usize {
         self.parameters.iter().map(|(_, shape)| shape.iter().product::<usize>()).sum()

@@ -37,6 +37,8 @@ pub struct Fitted {
     pub prices: BTreeMap<String, f64>,
     /// Mean and spread of the derived numbers.
     pub standards: Standards,
+    /// All units are whole numbers; forecasts of quantiles are then too.
+    pub is_whole: bool,
 }
 
 impl Fitted {
@@ -49,7 +51,19 @@ impl Fitted {
             launches: Launches::default(),
             prices: BTreeMap::new(),
             standards: Standards::default(),
+            is_whole: false,
         }
+    }
+
+    /// Length of the periods that the state is of.
+    pub fn frequency(&self) -> Frequency {
+        self.seasons.frequency()
+    }
+
+    /// The same with the standards of another: a model's inputs are standardised as in its training.
+    #[must_use]
+    pub fn with_standards_of(&self, other: &Self) -> Self {
+        Self { standards: other.standards.clone(), ..self.clone() }
     }
 
     /// Fits on periods up to the split's cut, as known then, and without the unseen products.
@@ -75,12 +89,20 @@ impl Fitted {
         fitted.seasons = fit_seasons(panel.frequency, &views);
         fitted.launches = Launches::fit(&meta, &views);
         fitted.prices = median_prices(&known.histories);
+        fitted.is_whole = known.histories.iter().all(has_whole_units);
         fitted.fit_lives(&meta, &views);
         let cutter = Cutter::new(&meta, &categories, &fitted);
         let windows = standard_windows(&cutter, &known, last);
         let numbers = windows.iter().map(|raw| raw.numbers.as_slice());
         let standards = Standards::fit(numbers);
         Self { standards, ..fitted }
+    }
+
+    /// The same with the pooled standards of several panels, each of which counts alike.
+    #[must_use]
+    pub fn with_pooled_standards<'a>(&self, panels: impl Iterator<Item = &'a Self>) -> Self {
+        let standards = Standards::pooled(panels.map(|fitted| &fitted.standards));
+        Self { standards, ..self.clone() }
     }
 
     /// Checks that the state is of this version's inputs and of this frequency.
@@ -133,6 +155,11 @@ fn known_panel(panel: &Panel, last: Period, unseen: &BTreeSet<ProductId>) -> Pan
 fn hazard(n_ends: f64, n_steps: f64, frequency: Frequency) -> f64 {
     let week = Shapes::shared(frequency).weeks_per_step();
     ((n_ends + 1.0) / (n_steps + 500.0 / week)).clamp(1e-4, 0.1)
+}
+
+fn has_whole_units(history: &History) -> bool {
+    let mut known = history.channel(Channel::Units).iter().filter(|units| units.is_finite());
+    known.all(|units| units.fract() == 0.0)
 }
 
 fn every(n: usize, n_max: usize) -> usize {

@@ -72,6 +72,26 @@ impl Standards {
         standards
     }
 
+    /// Mean and spread over several panels of which each counts alike.
+    pub(crate) fn pooled<'a>(all: impl Iterator<Item = &'a Self>) -> Self {
+        let all: Vec<&Self> = all.collect();
+        let n = all.len().max(1) as f64;
+        let mean_of =
+            |value: &dyn Fn(&Self) -> f64| all.iter().map(|one| value(one)).sum::<f64>() / n;
+        let mut pooled = Self::default();
+        for (input, name) in STATIC_INPUTS.iter().enumerate() {
+            if all.is_empty() || FLAGS.contains(name) {
+                continue;
+            }
+            let mean = mean_of(&|one| one.means[input]);
+            let squares = mean_of(&|one| one.deviations[input].powi(2) + one.means[input].powi(2));
+            let deviation = (squares - mean * mean).max(0.0).sqrt();
+            pooled.means[input] = mean;
+            pooled.deviations[input] = if deviation > 1e-3 { deviation } else { 1.0 };
+        }
+        pooled
+    }
+
     /// Standardised and clipped numbers, 0 where unknown, and whether they lie far from training.
     pub(crate) fn apply(&self, numbers: &[Named]) -> (Vec<f32>, bool) {
         let (mut n_known, mut n_far) = (0, 0);
@@ -106,6 +126,18 @@ mod tests {
     #[test]
     fn every_flag_is_an_input() {
         assert!(FLAGS.iter().all(|flag| STATIC_INPUTS.contains(flag)));
+    }
+
+    #[test]
+    fn pooled_standards_are_those_of_all_numbers() {
+        let of = |values: [f64; 2]| {
+            let windows = values.map(|v| STATIC_INPUTS.iter().map(|name| (*name, v)).collect());
+            let windows: [Vec<Named>; 2] = windows;
+            Standards::fit(windows.iter().map(Vec::as_slice))
+        };
+        let pooled = Standards::pooled([of([1.0, 3.0]), of([5.0, 7.0])].iter());
+        assert_eq!(pooled.means[0], 4.0);
+        assert!((pooled.deviations[0] - 5.0_f64.sqrt()).abs() < 1e-12);
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! Forecasts of a history that comes without a panel.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use lifecycle::{Forecast, Frequency};
 use model::Model;
-use panel::{CategoryUnits, Channel, Cutter, History, PanelMeta, Plan, Settings};
+use panel::{CategoryUnits, Channel, Cutter, Fitted, History, PanelMeta, Plan, Settings};
 
 use crate::error::Error;
 
@@ -26,15 +27,20 @@ impl Alone {
     ///
     /// No category is known beside it. It is taken to sell the same in every period, so that the
     /// series' share of it is its own course, and a halved share is halved units.
-    pub fn forecast(&self, model: &Model) -> Result<Forecast, Error> {
+    pub fn forecast(&self, model: &Arc<Model>) -> Result<Forecast, Error> {
         let Self { frequency, history, plan, units_per_one } = self;
-        let description = model.description();
-        if description.frequency != *frequency {
-            let (model, panel) = (description.frequency, *frequency);
-            return Err(Error::OtherFrequency { model, panel });
-        }
         history.validate().map_err(Error::History)?;
-        let shape = description.dimensions;
+        let usual = Settings::default_for(*frequency);
+        let fitted = if model.description().is_foundation {
+            &Fitted::unfitted(*frequency)
+        } else {
+            model.fitted()
+        };
+        if fitted.frequency() != *frequency {
+            let (model, panel) = (vec![fitted.frequency()], *frequency);
+            return Err(Error::Model(model::Error::OtherFrequency { model, panel }));
+        }
+        let model = model.on(fitted, usual).map_err(Error::Model)?;
         let meta = PanelMeta {
             frequency: *frequency,
             start: history.start,
@@ -42,12 +48,12 @@ impl Alone {
             units_per_one: *units_per_one,
             share_depth: 0,
             all_lives_ended: false,
-            settings: Settings { context: shape.context, horizon: shape.horizon },
+            settings: model.settings(usual),
         };
         let categories = BTreeMap::from([(String::new(), even_category(&meta, history))]);
         let cutter = Cutter::new(&meta, &categories, model.fitted());
         let window = cutter.window_with_plan(history, meta.last(), plan);
-        let forecast = model::forecast(model, &[window]).pop();
+        let forecast = model::forecast(&model, &[window]).pop();
         forecast.ok_or_else(|| Error::UnknownSeries(history.series.clone()))
     }
 }

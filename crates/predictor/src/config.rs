@@ -18,6 +18,10 @@ pub struct Config {
     pub test: bool,
     /// From the last period of the data: what plans and reports are made of.
     pub latest: bool,
+    /// From so many origins before the last period: a rolling back-test, at once over all origins.
+    pub back_test: usize,
+    /// Periods between two of these origins; 0: as many as between test origins.
+    pub back_test_step: usize,
     /// Most rows in one file.
     pub part_rows: usize,
     /// Most rows held in memory at a time (never less than one origin's).
@@ -31,6 +35,8 @@ impl Default for Config {
             validation: true,
             test: true,
             latest: true,
+            back_test: 0,
+            back_test_step: 0,
             part_rows: 20_000,
             rows_in_memory: 200_000,
         }
@@ -47,8 +53,16 @@ impl Config {
                 return Err(Invalid::new(field, format!("{value} must be 1 to 10000000")));
             }
         }
-        if !(self.validation || self.test || self.latest) {
-            let reason = "one of `validation`, `test`, `latest` must be true";
+        for (field, value) in
+            [("back_test", self.back_test), ("back_test_step", self.back_test_step)]
+        {
+            if value > 10_000 {
+                return Err(Invalid::new(field, format!("{value} must be at most 10000")));
+            }
+        }
+        if !(self.validation || self.test || self.latest || self.back_test > 0) {
+            let reason =
+                "one of `validation`, `test`, `latest` must be true, or `back_test` above 0";
             return Err(Invalid::new("test", reason));
         }
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use lifecycle::{ErrorKind, Frequency, Invalid, Series};
+use lifecycle::{ErrorKind, Invalid, Series};
 
 /// Forecasts could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -16,14 +16,6 @@ pub enum Error {
     /// The model cannot be used.
     #[error("the model cannot be used")]
     Model(#[source] model::Error),
-    /// The model was trained on periods of another length.
-    #[error("the model was trained by {}, the data is by {}", name(*model), name(*panel))]
-    OtherFrequency {
-        /// The model's.
-        model: Frequency,
-        /// The panel's.
-        panel: Frequency,
-    },
     /// Nobody knows the series.
     #[error("series `{0}` is not in the panel")]
     UnknownSeries(Series),
@@ -51,29 +43,8 @@ impl Error {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Config(_) | Self::UnknownSeries(_) => ErrorKind::Usage,
-            Self::Features(_) | Self::Model(_) | Self::OtherFrequency { .. } | Self::History(_) => {
-                ErrorKind::Data
-            }
+            Self::Features(_) | Self::Model(_) | Self::History(_) => ErrorKind::Data,
             Self::Write(_) | Self::File { .. } | Self::Cancelled => ErrorKind::Internal,
         }
-    }
-}
-
-fn name(frequency: Frequency) -> &'static str {
-    match frequency {
-        Frequency::Day => "day",
-        Frequency::Week => "week",
-        Frequency::Month => "month",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn frequencies_are_words() {
-        let error = Error::OtherFrequency { model: Frequency::Week, panel: Frequency::Month };
-        assert_eq!(error.to_string(), "the model was trained by week, the data is by month");
     }
 }

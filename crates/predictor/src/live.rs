@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use lifecycle::{Forecast, Period, Series};
 use model::Model;
-use panel::{CategoryUnits, Cutter, History, Panel, PanelMeta, Settings, Window, category_units};
+use panel::{
+    CategoryUnits, Cutter, Fitted, History, Panel, PanelMeta, Settings, Window, category_units,
+};
 use tables::FeaturesDir;
 
 use crate::error::Error;
@@ -24,6 +26,8 @@ pub struct Predictor {
 pub struct LoadedPanel {
     /// Its histories are sorted by series.
     panel: Panel,
+    settings: Settings,
+    fitted: Fitted,
     categories: BTreeMap<String, CategoryUnits>,
 }
 
@@ -31,13 +35,14 @@ impl LoadedPanel {
     /// Reads the panel of a features artifact.
     pub fn open(features: &Path) -> Result<Self, Error> {
         let features = FeaturesDir::open(features).map_err(Error::Features)?;
-        Ok(Self::new(features.panel().map_err(Error::Features)?))
+        let panel = features.panel().map_err(Error::Features)?;
+        Ok(Self::new(panel, features.meta().settings, features.fitted().clone()))
     }
 
-    /// Adds up the categories of a panel.
-    pub fn new(panel: Panel) -> Self {
+    /// Adds up the categories of a panel, beside the state that was fitted on it.
+    pub fn new(panel: Panel, settings: Settings, fitted: Fitted) -> Self {
         let categories = category_units(&panel);
-        Self { panel, categories }
+        Self { panel, settings, fitted, categories }
     }
 
     /// The panel.
@@ -55,20 +60,14 @@ impl Predictor {
     /// Opens a features artifact and a model.
     pub fn open(features: &Path, model: &Path) -> Result<Self, Error> {
         let model = Model::load(model).map_err(Error::Model)?;
-        Self::new(Arc::new(model), Arc::new(LoadedPanel::open(features)?))
+        Self::new(&Arc::new(model), Arc::new(LoadedPanel::open(features)?))
     }
 
     /// Joins a model and a panel.
-    pub fn new(model: Arc<Model>, panel: Arc<LoadedPanel>) -> Result<Self, Error> {
-        let description = model.description();
-        if description.frequency != panel.panel.frequency {
-            let (model, panel) = (description.frequency, panel.panel.frequency);
-            return Err(Error::OtherFrequency { model, panel });
-        }
+    pub fn new(model: &Arc<Model>, panel: Arc<LoadedPanel>) -> Result<Self, Error> {
+        let model = model.on(&panel.fitted, panel.settings).map_err(Error::Model)?;
         // Windows are cut as the model needs them, whatever the panel was written for.
-        let shape = description.dimensions;
-        let settings = Settings { context: shape.context, horizon: shape.horizon };
-        let meta = panel.panel.meta(settings);
+        let meta = panel.panel.meta(model.settings(panel.settings));
         Ok(Self { model, meta, panel })
     }
 

@@ -6,7 +6,7 @@ use lifecycle::{Part, Period, Split};
 
 use crate::config::Config;
 
-/// Validation, test and latest origins as configured, ascending, each once.
+/// Validation, test, back-test and latest origins as configured, ascending, each once.
 ///
 /// Validation origins stand as far apart as test origins and end one before the cut; those that
 /// have no validation target at any step up to `farthest` are left out.
@@ -22,6 +22,9 @@ pub fn origins(split: &Split, farthest: usize, config: &Config) -> Vec<Period> {
         let before = (1..split.cut).step_by(split.step).map(|n| split.origin_after(split.cut - n));
         origins.extend(before.filter(|origin| is_validation(*origin)));
     }
+    let step = if config.back_test_step == 0 { split.step } else { config.back_test_step };
+    let before = (1..split.n_periods).rev().step_by(step).take(config.back_test);
+    origins.extend(before.map(|n| split.origin_after(n)));
     if config.latest {
         origins.insert(split.origin_after(split.n_periods));
     }
@@ -45,5 +48,7 @@ mod tests {
         // Of a cut at 72: from 39 (39 + 26 is in the last 8 weeks) to 71, every 3 weeks.
         assert_eq!((validation[0], validation.len()), (Period(41), 11));
         assert_eq!(validation.last(), Some(&Period(71)));
+        let back_test = Config { back_test: 3, back_test_step: 4, ..only(false, false, false) };
+        assert_eq!(origins(&split, 26, &back_test), [Period(95), Period(99), Period(103)]);
     }
 }

@@ -69,7 +69,7 @@ impl Service for Server {
         let query = ForecastQuery::try_from(request.into_inner()).map_err(invalid_argument)?;
         let ForecastQuery { model, features, series, origin } = query;
         let (loaded, panel) = tokio::try_join!(self.model(model), self.panel(features))?;
-        let predictor = Predictor::new(loaded, panel).map_err(|error| status_of_live(&error))?;
+        let predictor = Predictor::new(&loaded, panel).map_err(|error| status_of_live(&error))?;
         let forecasts = self
             .pool
             .run(move || {

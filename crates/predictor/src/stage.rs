@@ -83,11 +83,15 @@ pub fn run(
     let kind = description.kind;
     let name = match (config.name.as_str(), kind) {
         ("", Kind::Transformer) => "lifecast",
-        ("", Kind::Dense) => "dense",
+        ("", kind) => kind.name(),
         (name, _) => name,
     };
     let [_, _, farthest] = predictor.meta().outlooks();
-    let farthest = farthest.max(description.answer_horizon());
+    let longest = match kind {
+        Kind::Dense => description.answer_horizon(),
+        _ => predictor.meta().settings.horizon,
+    };
+    let farthest = farthest.max(longest);
     let origins = origins(features.split(), farthest, config);
     let mut summary = Summary {
         model: name.to_owned(),

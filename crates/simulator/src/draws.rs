@@ -27,7 +27,11 @@ pub(crate) struct Draws(ChaCha8Rng);
 impl Draws {
     /// The stream of the `index`th thing of a kind, under the configuration's seed and world.
     pub(crate) fn of(config: &Config, kind: &str, index: usize) -> Self {
-        let name = format!("{} {} {kind} {index}", config.world.name(), config.seed);
+        Self::named(&format!("{} {} {kind} {index}", config.world.name(), config.seed))
+    }
+
+    /// The stream of this name.
+    pub(crate) fn named(name: &str) -> Self {
         Self(ChaCha8Rng::from_seed(*Digest::of(name).as_bytes()))
     }
 

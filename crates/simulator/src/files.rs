@@ -146,7 +146,7 @@ fn by_product<'a, T: 'a>(
         .flat_map(move |(id, record)| rows(record).iter().map(move |row| (id.as_str(), row)))
 }
 
-fn texts<'a>(name: &str, values: impl Iterator<Item = Option<&'a str>>) -> Column {
+pub(crate) fn texts<'a>(name: &str, values: impl Iterator<Item = Option<&'a str>>) -> Column {
     let values: StringChunked = values.collect();
     values.with_name(name.into()).into_column()
 }
@@ -155,11 +155,17 @@ fn wholes(name: &str, values: impl Iterator<Item = i64>) -> Column {
     Int64Chunked::from_iter_values(name.into(), values).into_column()
 }
 
-fn numbers(name: &str, values: impl Iterator<Item = f64>) -> Column {
+pub(crate) fn numbers(name: &str, values: impl Iterator<Item = f64>) -> Column {
     Float64Chunked::from_iter_values(name.into(), values).into_column()
 }
 
-fn dates(name: &str, days: impl Iterator<Item = Option<Day>>) -> Result<Column, Error> {
+/// A column of floats; NaN is null.
+pub(crate) fn optional_numbers(name: &str, values: impl Iterator<Item = f64>) -> Column {
+    let values: Float64Chunked = values.map(|value| (!value.is_nan()).then_some(value)).collect();
+    values.with_name(name.into()).into_column()
+}
+
+pub(crate) fn dates(name: &str, days: impl Iterator<Item = Option<Day>>) -> Result<Column, Error> {
     let days: Int32Chunked = days.map(|day| day.map(|Day(day)| day)).collect();
     let column = days.with_name(name.into()).into_column();
     column.cast(&DataType::Date).map_err(|source| Error::Column { column: name.into(), source })
@@ -172,7 +178,7 @@ fn instants(name: &str, seconds: impl Iterator<Item = i64>) -> Result<Column, Er
     column.cast(&datetime).map_err(|source| Error::Column { column: name.into(), source })
 }
 
-fn write(path: &Path, columns: Vec<Column>) -> Result<(), Error> {
+pub(crate) fn write(path: &Path, columns: Vec<Column>) -> Result<(), Error> {
     let parquet = |source| Error::Parquet { path: path.to_owned(), source };
     let io = |source| Error::File { path: path.to_owned(), source };
     let n_rows = columns.first().map_or(0, Column::len);

@@ -19,6 +19,9 @@
 //! | dirt | `dirt.rs` |
 //!
 //! The two worlds are tables of parameters in `world.rs` and `vocabulary.rs`.
+//!
+//! [`lives`] is another thing: no marketplace, but any number of lives of randomised mechanism as a
+//! ready panel, the prior that the built-in model is fitted to.
 
 mod behaviour;
 mod config;
@@ -27,6 +30,7 @@ mod dirt;
 mod draws;
 mod files;
 mod life;
+pub mod lives;
 mod lots;
 mod market;
 mod price;

@@ -13,7 +13,7 @@ use crate::draws::Draws;
 use crate::world::Temper;
 
 /// Weeks that a life is followed beyond the end of the calendar, to know its true peak.
-const AHEAD_WEEKS: usize = 520;
+pub(crate) const AHEAD_WEEKS: usize = 520;
 /// Level below which a life is over, as a share of its peak.
 const ENDED: f64 = 0.03;
 
@@ -33,12 +33,12 @@ pub(crate) const FAMILIES: [Family; 5] =
 
 /// How long the phases of a life take, in weeks, and how they lean.
 #[derive(Debug, Clone, Copy)]
-struct Timing {
-    rise: f64,
-    plateau: f64,
-    fade: f64,
+pub(crate) struct Timing {
+    pub(crate) rise: f64,
+    pub(crate) plateau: f64,
+    pub(crate) fade: f64,
     /// 0 to 1: how late the rise starts, or how steep it is, by family.
-    lean: f64,
+    pub(crate) lean: f64,
 }
 
 impl Family {
@@ -54,7 +54,7 @@ impl Family {
     }
 
     /// Level at an age in weeks; the peak is about 1.
-    fn level(self, timing: Timing, age: f64) -> f64 {
+    pub(crate) fn level(self, timing: Timing, age: f64) -> f64 {
         let Timing { rise, plateau, fade, lean } = timing;
         match self {
             Self::Trapezoid => {

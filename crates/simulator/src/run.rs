@@ -50,6 +50,12 @@ pub enum Error {
     /// The truth cannot be written.
     #[error("the truth cannot be written")]
     Truth(#[source] tables::Error),
+    /// The folder to write into holds something already.
+    #[error("{path}: is not empty; name a new folder")]
+    NotEmpty {
+        /// The folder.
+        path: PathBuf,
+    },
     /// The work was told to stop.
     #[error("the simulation was cancelled")]
     Cancelled,
@@ -59,7 +65,7 @@ impl Error {
     /// Who has to act.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Config(_) => ErrorKind::Usage,
+            Self::Config(_) | Self::NotEmpty { .. } => ErrorKind::Usage,
             _ => ErrorKind::Internal,
         }
     }

@@ -11,7 +11,7 @@ pub(crate) const FIRST_DAY: Day = Day(18_995);
 const YEAR: i32 = 52;
 
 /// Holidays: middle as a share of the year, width in the same unit, height where gifts count fully.
-const HOLIDAYS: [(f64, f64, f64); 5] = [
+pub(crate) const HOLIDAYS: [(f64, f64, f64); 5] = [
     (0.119, 0.010, 0.25), // Saint Valentine's
     (0.355, 0.012, 0.25), // Mother's Day
     (0.905, 0.008, 0.50), // Black Friday
@@ -60,7 +60,8 @@ pub(crate) fn factors(kind: &Kind, sharpness: f64, shift: f64, n_weeks: usize) -
     (0..n_weeks).map(|week| log_factor(week as i32).exp() / mean).collect()
 }
 
-fn bump(distance: f64) -> f64 {
+/// A bell of height 1.
+pub(crate) fn bump(distance: f64) -> f64 {
     (-0.5 * distance * distance).exp()
 }
 

@@ -9,10 +9,21 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// Which network.
+    /// Which network; a base model brings its own.
     pub kind: Kind,
-    /// How large, of a Transformer.
+    /// How large, of a network of patches; a base model brings its own.
     pub size: Size,
+    /// Networks that are trained, each from a seed of its own; the model answers their mean.
+    pub members: usize,
+    /// Where training starts.
+    pub from: Start,
+    /// The model answers for any panel of the frequencies that it was trained on, with the seasons,
+    /// launches and prices that are fitted there.
+    pub foundation: bool,
+    /// What of a base model is trained.
+    pub adapt: Adapt,
+    /// Rank of low-rank updates, width of adapters.
+    pub rank: usize,
     /// Seed of starting weights, order of rows and dropout.
     pub seed: u64,
     /// Most steps of the optimiser.
@@ -27,6 +38,8 @@ pub struct Config {
     pub warmup: f64,
     /// Pull of matrices towards zero, in multiples of the learning rate (decoupled).
     pub weight_decay: f64,
+    /// Which optimiser.
+    pub optimiser: OptimiserKind,
     /// Share of hidden units dropped; of inputs half as many.
     pub dropout: f64,
     /// Memory of the averaged weights, which are the ones validated and kept.
@@ -46,10 +59,54 @@ pub struct Config {
     /// A row's units weigh as its scale to this power: 1 is WQL itself, where a few large series
     /// count alone; 0 counts series.
     pub scale_power: f64,
+    /// Share of seen products whose targets are learnt from; the others serve the reconstruction of
+    /// masked patches alone.
+    pub labelled: f64,
+    /// Share of patches that are masked for the reconstruction.
+    pub masked: f64,
     /// Weights of the parts of the loss.
     pub losses: LossWeights,
     /// Steps between checkpoints.
     pub checkpoint_every: u64,
+}
+
+/// Where training starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Start {
+    /// Random weights.
+    #[default]
+    Scratch,
+    /// The model given as input `base`.
+    Model,
+}
+
+/// What of a base model is trained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Adapt {
+    /// All weights.
+    #[default]
+    Full,
+    /// The last layers of the heads: a linear probe.
+    Probe,
+    /// Bottlenecks after each layer of attention (Houlsby et al. 2019), and the heads' biases.
+    Adapter,
+    /// An update of low rank to each matrix (Hu et al. 2021), and all biases.
+    Lora,
+    /// The same with ranks moved to where they count (Zhang et al. 2023, `AdaLoRA`).
+    Adalora,
+}
+
+/// Which optimiser.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OptimiserKind {
+    /// Adam with decoupled weight decay (Loshchilov & Hutter 2019).
+    #[default]
+    Adamw,
+    /// Stochastic gradient descent with a momentum of 0.9.
+    Sgd,
 }
 
 /// Weights of the parts of the loss.
@@ -64,11 +121,21 @@ pub struct LossWeights {
     pub turns: f32,
     /// Cross-entropy of stages, now and by horizon.
     pub stages: f32,
+    /// Squared error of the units of masked patches: pretraining, where the others are 0.
+    pub reconstruction: f32,
+}
+
+impl LossWeights {
+    /// Whether nothing but masked patches is learnt: pretraining.
+    pub fn is_reconstruction_alone(&self) -> bool {
+        let Self { quantiles, mean, turns, stages, reconstruction } = *self;
+        reconstruction > 0.0 && [quantiles, mean, turns, stages].iter().all(|weight| *weight == 0.0)
+    }
 }
 
 impl Default for LossWeights {
     fn default() -> Self {
-        Self { quantiles: 4.0, mean: 0.2, turns: 1.0, stages: 0.5 }
+        Self { quantiles: 4.0, mean: 0.2, turns: 1.0, stages: 0.5, reconstruction: 0.0 }
     }
 }
 
@@ -77,6 +144,11 @@ impl Default for Config {
         Self {
             kind: Kind::Transformer,
             size: Size::Small,
+            members: 1,
+            from: Start::Scratch,
+            foundation: false,
+            adapt: Adapt::Full,
+            rank: 2,
             seed: 1,
             steps_max: 1000,
             batch: 128,
@@ -84,6 +156,7 @@ impl Default for Config {
             learning_rate: 4e-3,
             warmup: 0.05,
             weight_decay: 0.02,
+            optimiser: OptimiserKind::Adamw,
             dropout: 0.1,
             average: 0.998,
             gradient_norm_max: 1.0,
@@ -93,6 +166,8 @@ impl Default for Config {
             validation_rows_max: 6_000,
             stage_holdout: 0.1,
             scale_power: 0.5,
+            labelled: 1.0,
+            masked: 0.3,
             losses: LossWeights::default(),
             checkpoint_every: 200,
         }
@@ -103,6 +178,8 @@ impl Config {
     /// Checks every number.
     pub fn validate(&self) -> Result<(), Invalid> {
         let counts = [
+            ("members", self.members as u64, 64),
+            ("rank", self.rank as u64, 256),
             ("steps_max", self.steps_max, 10_000_000),
             ("batch", self.batch as u64, 1 << 16),
             ("micro_batch", self.micro_batch as u64, 4096),
@@ -127,6 +204,9 @@ impl Config {
             ("gradient_norm_max", self.gradient_norm_max, 1e-6, 1e6),
             ("stage_holdout", self.stage_holdout, 0.0, 0.9),
             ("scale_power", self.scale_power, 0.0, 1.0),
+            ("labelled", self.labelled, 0.0, 1.0),
+            ("masked", self.masked, 0.0, 0.95),
+            ("losses.reconstruction", f64::from(losses.reconstruction), 0.0, 1e3),
             ("losses.quantiles", f64::from(losses.quantiles), 0.0, 1e3),
             ("losses.mean", f64::from(losses.mean), 0.0, 1e3),
             ("losses.turns", f64::from(losses.turns), 0.0, 1e3),
@@ -136,6 +216,15 @@ impl Config {
             if !(least..=most).contains(&value) {
                 return Err(Invalid::new(field, format!("{value} must be {least} to {most}")));
             }
+        }
+        if self.from == Start::Scratch && self.adapt != Adapt::Full {
+            return Err(Invalid::new("adapt", "needs a base model: set `from`"));
+        }
+        if self.kind == Kind::Dense && (self.members > 1 || self.from != Start::Scratch) {
+            return Err(Invalid::new(
+                "kind",
+                "the dense baseline has one member and no base model",
+            ));
         }
         Ok(())
     }
@@ -154,6 +243,7 @@ mod tests {
             ("dropout = 0.95", "dropout"),
             ("learning_rate = nan", "learning_rate"),
             ("[losses]\nturns = -1.0", "losses.turns"),
+            ("adapt = \"lora\"", "adapt"),
         ] {
             let config: Config = toml::from_str(text).expect("reads");
             assert_eq!(config.validate().expect_err(text).field, field);

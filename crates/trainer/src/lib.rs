@@ -5,7 +5,9 @@
 //! | `config` | what is trained, and how |
 //! | `rows` | windows and targets of training and validation, masked by the split |
 //! | `losses` | losses of raw outputs, and their gradients in closed form |
+//! | `adaptation` | what of a base model is trained: heads, adapters, updates of low rank |
 //! | `optimiser` | AdamW on flat vectors, schedule, clipping, averaged weights |
+//! | `start` | weights before the first step |
 //! | `training` | the loop |
 //! | `validation` | the combined validation loss; calibration and dependence afterwards |
 //! | `sums` | how tightly steps hang together, by the losses of their sums |
@@ -13,6 +15,7 @@
 //! | `server` | `lifecast.v1.Trainer` |
 //! | `scatter` | true against predicted units of the dense baseline |
 
+mod adaptation;
 mod checkpoint;
 mod config;
 mod losses;
@@ -21,11 +24,12 @@ mod rows;
 mod scatter;
 mod server;
 mod stage;
+mod start;
 mod sums;
 mod training;
 mod validation;
 
-pub use config::{Config, LossWeights};
+pub use config::{Adapt, Config, LossWeights, OptimiserKind, Start};
 pub use rows::{Row, Rows, Source, Target};
 pub use scatter::{Scatter, ScatterPoint};
 pub use server::server;

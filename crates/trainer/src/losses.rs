@@ -6,7 +6,7 @@
 
 use lifecycle::{LEVELS, N_LEVELS};
 use model::{
-    DenseScaling, N_STAGE_LOGITS, N_TURN_CLASSES, N_TURN_LOGITS, N_UNIT_OUTPUTS, Outputs,
+    DenseScaling, Masked, N_STAGE_LOGITS, N_TURN_CLASSES, N_TURN_LOGITS, N_UNIT_OUTPUTS, Outputs,
     quantiles, softmax, softplus, stage_logits,
 };
 
@@ -26,6 +26,7 @@ pub(crate) struct Losses {
     pub(crate) mean: f64,
     pub(crate) turns: f64,
     pub(crate) stages: f64,
+    pub(crate) reconstruction: f64,
 }
 
 impl Losses {
@@ -35,6 +36,7 @@ impl Losses {
             + f64::from(weights.mean) * self.mean
             + f64::from(weights.turns) * self.turns
             + f64::from(weights.stages) * self.stages
+            + f64::from(weights.reconstruction) * self.reconstruction
     }
 
     /// Adds the losses of another micro-batch of the same batch.
@@ -43,6 +45,7 @@ impl Losses {
         self.mean += other.mean;
         self.turns += other.turns;
         self.stages += other.stages;
+        self.reconstruction += other.reconstruction;
     }
 }
 
@@ -70,7 +73,7 @@ pub(crate) fn gradients(
     let n_units = outputs.horizon * N_UNIT_OUTPUTS;
     for ((index, row), target) in outputs.rows().enumerate().zip(targets) {
         let of_units = &mut gradient.units[index * n_units..(index + 1) * n_units];
-        let share_units = share * target.weight / outputs.horizon as f32;
+        let share_units = share * target.weight / target.units.len().max(1) as f32;
         for (step, units) in target.units.iter().enumerate().filter(|(_, units)| !units.is_nan()) {
             let place = step * N_UNIT_OUTPUTS..(step + 1) * N_UNIT_OUTPUTS;
             let raw = &row.units[place.clone()];
@@ -170,6 +173,32 @@ fn cross_entropy<const N: usize>(
     loss
 }
 
+/// Squared error of the masked units, as a mean over a window's masked and observed periods, and its
+/// gradient.
+pub(crate) fn reconstruction_gradient(
+    answer: &Masked,
+    n_windows: usize,
+    weight: f32,
+    n_batch: usize,
+) -> (Vec<f32>, Losses) {
+    let mut gradient = vec![0.0; answer.units.len()];
+    let mut losses = Losses::default();
+    let n_periods = answer.units.len() / n_windows.max(1);
+    for window in 0..n_windows {
+        let place = window * n_periods..(window + 1) * n_periods;
+        let truth = &answer.truth[place.clone()];
+        let n_known = truth.iter().filter(|units| !units.is_nan()).count();
+        let share = 1.0 / (n_batch * n_known.max(1)) as f32;
+        let told = answer.units[place.clone()].iter().zip(truth).zip(&mut gradient[place]);
+        for ((units, truth), slope) in told.filter(|((_, truth), _)| !truth.is_nan()) {
+            let miss = units - truth;
+            losses.reconstruction += f64::from(share * miss * miss);
+            *slope = 2.0 * share * weight * miss;
+        }
+    }
+    (gradient, losses)
+}
+
 /// Mean squared error of the dense network on standardised units; steps beyond a target's are not
 /// trained. The loss is reported as that of the mean.
 pub(crate) fn dense_gradients(
@@ -258,6 +287,15 @@ mod tests {
             let measured = (shifted(1e-2) - shifted(-1e-2)) / 2e-2;
             assert!((measured - f64::from(slope)).abs() < 2e-3, "{at}: {measured} and {slope}");
         }
+    }
+
+    #[test]
+    fn the_error_of_masked_units_has_its_closed_form() {
+        let (units, truth) = (vec![1.0, 5.0, 2.0, 0.0], vec![2.0, f32::NAN, 4.0, f32::NAN]);
+        let (gradient, losses) = reconstruction_gradient(&Masked { units, truth }, 2, 3.0, 2);
+        // Each window knows one masked period: errors -1 and -2.
+        assert_eq!(gradient, [-3.0, 0.0, -6.0, 0.0]);
+        assert_eq!(losses.reconstruction, 2.5);
     }
 
     #[test]

@@ -1,10 +1,10 @@
-//! `AdamW` on flat vectors (Loshchilov & Hutter 2019), with warm-up and a cosine, clipping by the
-//! norm of the whole gradient, and averaged weights.
+//! `AdamW` (Loshchilov & Hutter 2019) or stochastic gradient descent with momentum on flat vectors,
+//! with warm-up and a cosine, clipping by the norm of the whole gradient, and averaged weights.
 //!
 //! Flat vectors have an order that never changes (that of module paths), so state can be saved,
 //! compared and resumed exactly; Burn's optimiser records are keyed by random ids.
 
-use crate::config::Config;
+use crate::config::{Config, OptimiserKind};
 
 const BETA_1: f64 = 0.9;
 const BETA_2: f64 = 0.99;
@@ -44,6 +44,7 @@ impl Optimiser {
         let decay = (1.0 - rate * config.weight_decay) as f32;
         let memory = config.average.min(self.step as f64 / (self.step as f64 + 20.0)) as f32;
         let (beta_1, beta_2, epsilon) = (BETA_1 as f32, BETA_2 as f32, EPSILON as f32);
+        let is_adam = config.optimiser == OptimiserKind::Adamw;
         let moments = self.mean.iter_mut().zip(&mut self.square);
         let weights = self.weights.iter_mut().zip(&mut self.average);
         let inputs = gradient.iter().zip(decayed);
@@ -56,7 +57,11 @@ impl Optimiser {
             if *decayed {
                 *weight *= decay;
             }
-            *weight -= step_size * *mean / (square.sqrt() * root_unbias + epsilon);
+            *weight -= if is_adam {
+                step_size * *mean / (square.sqrt() * root_unbias + epsilon)
+            } else {
+                step_size * *mean
+            };
             *average = memory * *average + (1.0 - memory) * *weight;
         }
     }
@@ -102,6 +107,23 @@ mod tests {
             assert!((weight - expected).abs() < 1e-5, "{weight} for {expected}");
         }
         assert_eq!(optimiser.average, optimiser.weights);
+    }
+
+    #[test]
+    fn descent_goes_along_the_gradient() {
+        let config = Config {
+            optimiser: OptimiserKind::Sgd,
+            learning_rate: 0.1,
+            warmup: 0.0,
+            weight_decay: 0.0,
+            gradient_norm_max: 100.0,
+            ..Config::default()
+        };
+        let mut optimiser = Optimiser::new(vec![1.0, 1.0]);
+        optimiser.step(&[0.3, -4.0], &[true, true], &config);
+        for (weight, expected) in optimiser.weights.iter().zip([0.97, 1.4]) {
+            assert!((weight - expected).abs() < 1e-5, "{weight} for {expected}");
+        }
     }
 
     #[test]

@@ -116,7 +116,11 @@ impl Rows {
                         thin(&origins(source, history, Part::Validation), validation_stride);
                     validation.extend(thin(turning, turning_stride));
                     let held_out = is_held_out(history, config);
-                    rows_of(source, &cutter, history, (&train, &validation, held_out))
+                    let rows = rows_of(source, &cutter, history, (&train, &validation, held_out));
+                    let learnt =
+                        |row: Row| Row { train: learnt(row.train, history, config), ..row };
+                    let rows = rows.into_iter().map(learnt);
+                    rows.filter(|row| row.train.is_some() || row.validation.is_some()).collect()
                 })
                 .collect();
             rows.extend(cut.into_iter().flatten());
@@ -209,6 +213,19 @@ fn phase(series: &Series, seed: u64, stride: usize) -> usize {
 fn is_held_out(history: &History, config: &Config) -> bool {
     let digest = Digest::of(format!("stage/{}/{}", config.seed, history.series.product));
     f64::from(digest.as_bytes()[0]) < 256.0 * config.stage_holdout
+}
+
+/// What is learnt from a training target: all of it, of a product without labels nothing. Its window
+/// still teaches the reconstruction of masked patches.
+fn learnt(target: Option<Target>, history: &History, config: &Config) -> Option<Target> {
+    let digest = Digest::of(format!("labels/{}/{}", config.seed, history.series.product));
+    let [a, b, ..] = *digest.as_bytes();
+    if f64::from(u16::from_le_bytes([a, b])) < 65536.0 * config.labelled {
+        return target;
+    }
+    let target = target.filter(|_| config.losses.reconstruction > 0.0)?;
+    let units = vec![f32::NAN; target.units.len()];
+    Some(Target { units, turns: [None; 3], stages: [None; 4], ..target })
 }
 
 fn rows_of(

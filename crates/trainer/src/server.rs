@@ -24,7 +24,7 @@ impl Trainer for Server {
         request: Request<v1::StartTrainingRequest>,
     ) -> Result<Response<v1::StartTrainingResponse>, Status> {
         let (start, digest) = read_start(request.into_inner()).map_err(invalid_argument)?;
-        start.check_inputs(Inputs::NEEDED, &[]).map_err(invalid_argument)?;
+        start.check_inputs(Inputs::NEEDED, Inputs::OPTIONAL).map_err(invalid_argument)?;
         let config: Config = service::config(&start.config_toml)?;
         let Start { request_id, config_toml: _, inputs } = start;
         let run = self.stage.start_job(&request_id, digest, move |job| {

@@ -5,23 +5,26 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use artifacts::Folders;
-use lifecycle::{ErrorKind, Invalid, ProductId, Progress};
-use model::{Architecture, Description, Dimensions, Kind, Model, Network, Training};
-use panel::category_units;
+use lifecycle::{ErrorKind, Frequency, Invalid, ProductId, Progress};
+use model::{Calibration, Description, Dimensions, Kind, Model, Network, Training};
+use panel::{CategoryUnits, Fitted, Panel, Settings, category_units};
 use serde::{Deserialize, Serialize};
 use tables::{FeaturesDir, Label};
 
-use crate::config::Config;
+use crate::config::{Adapt, Config, Start};
 use crate::rows::{Row, Rows, Source};
 use crate::scatter::Scatter;
-use crate::training::{Outcome, Stopped, dense_scaling, train};
+use crate::start::{dense_scaling, start_of_base};
+use crate::training::{Outcome, Stopped, train};
 use crate::validation::calibrate;
 
 /// Where the stage's inputs lie.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Inputs<'a> {
-    /// The artifact of `features`.
-    pub features: &'a Path,
+    /// Artifacts of `features`; several make a foundation model.
+    pub features: Vec<&'a Path>,
+    /// The model to start from.
+    pub base: Option<&'a Path>,
     /// Where checkpoints are kept from run to run; `None` for none.
     pub checkpoint: Option<&'a Path>,
 }
@@ -30,10 +33,19 @@ impl<'a> Inputs<'a> {
     /// Names of the artifacts that a run needs.
     pub const NEEDED: &'static [&'static str] = &["features"];
 
+    /// Names of those that it takes where they are: the model to start from, and more features.
+    pub const OPTIONAL: &'static [&'static str] =
+        &["base", "features-2", "features-3", "features-4", "features-5", "features-6"];
+
     /// The inputs among folders that hold all of [`Inputs::NEEDED`], with checkpoints at a place of
     /// their own.
     pub fn named(folders: &'a Folders, checkpoint: &'a Path) -> Self {
-        Self { features: &folders["features"], checkpoint: Some(checkpoint) }
+        let features = folders.iter().filter(|(name, _)| name.starts_with("features"));
+        Self {
+            features: features.map(|(_, folder)| folder.as_path()).collect(),
+            base: folders.get("base").map(PathBuf::as_path),
+            checkpoint: Some(checkpoint),
+        }
     }
 }
 
@@ -44,6 +56,10 @@ pub struct Summary {
     pub kind: Kind,
     /// Weights.
     pub n_parameters: usize,
+    /// Numbers that were trained, of one member.
+    pub n_trained: usize,
+    /// Ranks of low-rank updates whose size is trained and not nothing at the end.
+    pub n_ranks: usize,
     /// Rows trained on.
     pub n_training_rows: usize,
     /// Rows validated on.
@@ -95,82 +111,238 @@ impl Error {
     }
 }
 
+/// Data that rows are cut from, in memory.
+struct Loaded {
+    features: FeaturesDir,
+    panel: Panel,
+    categories: BTreeMap<String, CategoryUnits>,
+    labels: BTreeMap<ProductId, Label>,
+    /// With the standards that all data of this training share.
+    fitted: Fitted,
+}
+
+impl Loaded {
+    fn open(folder: &Path) -> Result<Self, tables::Error> {
+        let features = FeaturesDir::open(folder)?;
+        let panel = features.panel()?;
+        let labels = features.labels_train()?;
+        Ok(Self {
+            categories: category_units(&panel),
+            labels: labels.into_iter().map(|label| (label.product.clone(), label)).collect(),
+            fitted: features.fitted().clone(),
+            panel,
+            features,
+        })
+    }
+
+    fn source(&self) -> Source<'_> {
+        Source {
+            meta: self.features.meta(),
+            histories: &self.panel.histories,
+            categories: &self.categories,
+            fitted: &self.fitted,
+            split: self.features.split(),
+            unseen: self.features.unseen(),
+            labels: &self.labels,
+        }
+    }
+}
+
+/// What is trained on: rows of all data, and where those of each begin.
+struct Data {
+    rows: Rows,
+    /// Frequency and first row of each part, in order.
+    parts: Vec<(Frequency, usize)>,
+    /// Of the first data, with the shared standards.
+    fitted: Fitted,
+    settings: Settings,
+}
+
+impl Data {
+    fn cut(
+        config: &Config,
+        inputs: &Inputs<'_>,
+        base: Option<&Model>,
+        progress: &dyn Progress,
+    ) -> Result<Self, Error> {
+        let opened = inputs.features.iter().map(|folder| Loaded::open(folder));
+        let mut all = opened.collect::<Result<Vec<_>, _>>().map_err(Error::Features)?;
+        let pooled = match base {
+            Some(base) => base.fitted().clone(),
+            None => all[0].fitted.with_pooled_standards(all.iter().map(|loaded| &loaded.fitted)),
+        };
+        let mut settings = Settings { context: 1, horizon: 1 };
+        let (mut rows, mut parts) = (Vec::new(), Vec::new());
+        for loaded in &mut all {
+            if base.is_some() || inputs.features.len() > 1 {
+                loaded.fitted = loaded.fitted.with_standards_of(&pooled);
+            }
+            let of_panel = loaded.features.meta().settings;
+            settings.context = settings.context.max(of_panel.context);
+            settings.horizon = settings.horizon.max(of_panel.horizon);
+            parts.push((loaded.features.meta().frequency, rows.len()));
+            rows.extend(Rows::cut(loaded.source(), config, progress).rows);
+        }
+        let fitted = all.swap_remove(0).fitted;
+        Ok(Self { rows: Rows { rows }, parts, fitted, settings })
+    }
+
+    /// Validation rows of one frequency.
+    fn validation(&self, frequency: Frequency) -> Vec<&Row> {
+        let ends = self.parts.iter().skip(1).map(|(_, begin)| *begin).chain([self.rows.rows.len()]);
+        let parts = self.parts.iter().zip(ends).filter(|((of, _), _)| *of == frequency);
+        let rows = parts.flat_map(|((_, begin), end)| &self.rows.rows[*begin..end]);
+        rows.filter(|row| row.validation.is_some()).collect()
+    }
+}
+
+/// The model that training starts from, if any.
+fn base_model(config: &Config, inputs: &Inputs<'_>) -> Result<Option<Model>, Error> {
+    match (config.from, inputs.base) {
+        (Start::Scratch, _) => Ok(None),
+        (Start::Model, Some(folder)) => Model::load(folder).map(Some).map_err(Error::Model),
+        (Start::Model, None) => {
+            let reason = "names a model, but no input `base` is given";
+            Err(Error::Config(Invalid::new("from", reason)))
+        }
+    }
+}
+
+/// What the trained model will be, and its network with the weights that training starts from.
+fn prepared(
+    config: &Config,
+    data: &Data,
+    base: Option<&Model>,
+) -> Result<(Description, Network, Option<Vec<f32>>), Error> {
+    let frequencies = data.parts.iter().map(|(frequency, _)| (*frequency, Calibration::default()));
+    let dimensions = Dimensions {
+        context: data.settings.context,
+        horizon: data.settings.horizon,
+        n_context_inputs: panel::CONTEXT_INPUTS.len(),
+        n_static_inputs: panel::STATIC_INPUTS.len(),
+        n_horizon_inputs: panel::HORIZON_INPUTS.len(),
+    };
+    let mut description = Description::new(config.kind, config.size, dimensions);
+    description.calibrations = frequencies.collect();
+    description.n_members = config.members;
+    description.is_foundation = config.foundation;
+    if let Some(base) = base {
+        let of_base = base.description();
+        let most = of_base.settings.horizon;
+        if data.settings.horizon > most {
+            let asked = data.settings.horizon;
+            return Err(Error::Model(model::Error::HorizonTooLong { most, asked }));
+        }
+        let Settings { context, horizon } = data.settings;
+        description.settings = Settings { context: context.min(of_base.settings.context), horizon };
+        description.dimensions = of_base.dimensions;
+        (description.kind, description.size) = (of_base.kind, of_base.size);
+        description.d_adapter = of_base.d_adapter;
+        if config.adapt == Adapt::Adapter {
+            description.d_adapter = config.rank;
+        }
+    }
+    if config.kind == Kind::Dense {
+        description.dense = Some(dense_scaling(&data.rows));
+    }
+    let network = description.network().expect("a dense network has its scaling");
+    let start = base.map(|base| start_of_base(base, &network.layout(), config.seed));
+    Ok((description, network, start))
+}
+
 fn run_on(
     config: &Config,
-    source: Source<'_>,
-    checkpoint: Option<&Path>,
+    inputs: &Inputs<'_>,
     output: &Path,
     progress: &dyn Progress,
 ) -> Result<Summary, Error> {
-    let rows = Rows::cut(source, config, progress);
+    let base = base_model(config, inputs)?;
+    let data = Data::cut(config, inputs, base.as_ref(), progress)?;
+    let rows = &data.rows;
     let (n_training_rows, n_validation_rows) = (rows.training().len(), rows.validation().len());
     tracing::info!(n_training_rows, n_validation_rows, "cut rows");
     if n_training_rows == 0 {
         return Err(Error::NoRows);
     }
-    let dimensions = Dimensions {
-        context: source.meta.settings.context,
-        horizon: source.meta.settings.horizon,
-        n_context_inputs: panel::CONTEXT_INPUTS.len(),
-        n_static_inputs: panel::STATIC_INPUTS.len(),
-        n_horizon_inputs: panel::HORIZON_INPUTS.len(),
-    };
-    let mut description =
-        Description::new(config.kind, config.size, source.meta.frequency, dimensions);
-    let network = match config.kind {
-        Kind::Transformer => Network::transformer(Architecture::new(config.size, dimensions)),
-        Kind::Dense => {
-            let scaling = dense_scaling(&rows);
-            description.dense = Some(scaling);
-            Network::dense(scaling, description.answer_horizon())
-        }
-    };
-    let outcome = train(&network, &rows, config, checkpoint, progress).map_err(Error::Stopped)?;
-    describe(&mut description, config, &rows, &outcome);
-    let validation: Vec<&Row> = rows.validation().into_iter().map(|row| &rows.rows[row]).collect();
-    if config.kind == Kind::Transformer {
-        progress.report("calibrate", 0, 1);
-        let is_whole = description.is_whole;
-        let (calibration, dependence) =
-            calibrate(&network, &outcome.weights, &validation, is_whole, &network.workers());
-        tracing::info!(?calibration, "calibrated");
-        description.calibration = calibration;
-        description.correlations = if dependence.correlations().is_empty() {
-            model::Dependence::independent(dimensions.horizon).correlations().to_vec()
-        } else {
-            dependence.correlations().to_vec()
-        };
+    let (mut description, network, start) = prepared(config, &data, base.as_ref())?;
+    let mut outcomes = Vec::with_capacity(config.members);
+    for member in 0..config.members {
+        let config = Config { seed: config.seed + member as u64, ..config.clone() };
+        let checkpoint = inputs.checkpoint.map(|folder| folder.join(format!("member-{member}")));
+        let progress = Member { progress, done: member, total: config.members };
+        let from = (&network, start.as_deref());
+        let outcome = train(from, rows, &config, checkpoint.as_deref(), &progress);
+        outcomes.push(outcome.map_err(Error::Stopped)?);
     }
-    let Outcome { weights, lines, best_step, validation: combined, n_steps } = outcome;
-    let model = Model::new(description, &network, weights, source.fitted.clone());
+    let best = &outcomes[0];
+    let (n_trained, ranks) = (best.n_trained, best.ranks);
+    let (n_steps, best_step, validation) = (best.n_steps, best.best_step, best.validation);
+    describe(&mut description, config, rows, best);
+    let weights: Vec<f32> = outcomes.iter().flat_map(|o| o.weights.iter().copied()).collect();
+    let lines: Vec<String> = outcomes.into_iter().flat_map(|outcome| outcome.lines).collect();
+    if description.kind.has_heads() {
+        progress.report("calibrate", 0, 1);
+        description.calibrations = calibrations(&description, (&network, &weights), &data);
+    }
+    let model = Model::new(description, &network, weights, data.fitted.clone());
     model.save(output).map_err(Error::Model)?;
     write(&output.join("training.jsonl"), &(lines.join("\n") + "\n"))?;
     if config.kind == Kind::Dense {
-        let scatter = Scatter::sample(&model, &validation);
+        let scatter = Scatter::sample(&model, &data.validation(data.parts[0].0));
         let text = serde_json::to_string(&scatter).expect("plain structs become JSON");
         write(&output.join("scatter.json"), &text)?;
     }
     Ok(Summary {
-        kind: config.kind,
+        kind: model.description().kind,
         n_parameters: model.weights().len(),
+        n_trained,
+        n_ranks: ranks.0,
         n_training_rows,
         n_validation_rows,
         n_steps,
         best_step,
-        validation: combined,
+        validation,
     })
+}
+
+/// Progress of one member among all.
+struct Member<'a> {
+    progress: &'a dyn Progress,
+    done: usize,
+    total: usize,
+}
+
+impl Progress for Member<'_> {
+    fn report(&self, part: &str, done: u64, total: u64) {
+        let (done_before, members) = (self.done as u64, self.total as u64);
+        self.progress.report(part, done_before * total + done, members * total);
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.progress.is_cancelled()
+    }
+}
+
+/// What is fitted on the validation rows of each frequency.
+fn calibrations(
+    description: &Description,
+    (network, weights): (&Network, &[f32]),
+    data: &Data,
+) -> BTreeMap<Frequency, Calibration> {
+    let workers = network.workers();
+    let raw = Model::new(description.clone(), network, weights.to_vec(), data.fitted.clone());
+    let of_frequency = |frequency: &Frequency| {
+        let rows = data.validation(*frequency);
+        let calibration = calibrate(&raw, &rows, data.fitted.is_whole, &workers);
+        tracing::info!(?frequency, ?calibration, "calibrated");
+        (*frequency, calibration)
+    };
+    description.calibrations.keys().map(of_frequency).collect()
 }
 
 fn describe(description: &mut Description, config: &Config, rows: &Rows, outcome: &Outcome) {
     let targets = || rows.rows.iter().filter_map(|row| row.train.as_ref());
     let count = |has: &dyn Fn(&crate::rows::Target) -> bool| targets().filter(|t| has(t)).count();
-    description.is_whole =
-        rows.rows.iter().filter_map(|row| row.train.as_ref().map(|target| (row, target))).all(
-            |(row, target)| {
-                let mut units = target.units.iter().filter(|units| !units.is_nan());
-                units.all(|units| is_whole(units * row.window.scale))
-            },
-        );
     description.training = Training {
         seed: config.seed,
         n_rows: targets().count(),
@@ -180,11 +352,6 @@ fn describe(description: &mut Description, config: &Config, rows: &Rows, outcome
         best_step: outcome.best_step,
         validation: outcome.validation,
     };
-}
-
-/// Whether a number that was divided by a scale and multiplied again was a whole one.
-fn is_whole(units: f32) -> bool {
-    (units - units.round()).abs() <= 1e-5 * units.abs().max(1.0)
 }
 
 fn write(path: &Path, text: &str) -> Result<(), Error> {
@@ -200,19 +367,9 @@ pub fn run(
     progress: &dyn Progress,
 ) -> Result<Summary, Error> {
     config.validate().map_err(Error::Config)?;
-    let features = FeaturesDir::open(inputs.features).map_err(Error::Features)?;
-    let panel = features.panel().map_err(Error::Features)?;
-    let labels = features.labels_train().map_err(Error::Features)?;
-    let labels: BTreeMap<ProductId, Label> =
-        labels.into_iter().map(|label| (label.product.clone(), label)).collect();
-    let source = Source {
-        meta: features.meta(),
-        histories: &panel.histories,
-        categories: &category_units(&panel),
-        fitted: features.fitted(),
-        split: features.split(),
-        unseen: features.unseen(),
-        labels: &labels,
-    };
-    run_on(config, source, inputs.checkpoint, output, progress)
+    if inputs.features.len() > 1 && !config.foundation {
+        let reason = "must be true where a model is trained on several data sets";
+        return Err(Error::Config(Invalid::new("foundation", reason)));
+    }
+    run_on(config, inputs, output, progress)
 }

@@ -6,21 +6,20 @@
 
 use std::path::Path;
 
-use lifecycle::{Digest, N_LEVELS, Progress};
-use model::{
-    DenseScaling, Kind, Layout, N_STAGE_LOGITS, N_TURN_CLASSES, N_TURN_LOGITS, N_UNIT_OUTPUTS,
-    Network, Noise, Workers, initial_weights,
-};
+use lifecycle::{Digest, Progress};
+use model::{Masked, Network, Noise, Workers, weights_to_bytes};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
+use crate::adaptation::Adaptation;
 use crate::checkpoint;
-use crate::config::Config;
-use crate::losses::{Losses, dense_gradients, gradients};
+use crate::config::{Adapt, Config};
+use crate::losses::{Losses, dense_gradients, gradients, reconstruction_gradient};
 use crate::optimiser::{Optimiser, learning_rate};
 use crate::rows::{Row, Rows, Target};
+use crate::start::random_start;
 use crate::validation::{Validation, validate};
 
 /// Later weights are kept unless they lose so much more than the best: validation rows are of few
@@ -39,6 +38,10 @@ pub struct Outcome {
     pub validation: f64,
     /// Steps done.
     pub n_steps: u64,
+    /// Numbers that were trained.
+    pub n_trained: usize,
+    /// Ranks of low-rank updates that are left, and all that there were.
+    pub ranks: (usize, usize),
     /// `training.jsonl`, one line a validation.
     pub lines: Vec<String>,
 }
@@ -85,6 +88,7 @@ pub(crate) struct Window {
     mean: f64,
     turns: f64,
     stages: f64,
+    reconstruction: f64,
 }
 
 /// Where the data stands: the next batch begins at `position` of the epoch's order.
@@ -112,6 +116,7 @@ pub(crate) struct Line {
     mean: f64,
     turns: f64,
     stages: f64,
+    reconstruction: f64,
     validation: Validation,
 }
 
@@ -122,21 +127,24 @@ struct Loop<'a> {
     training: Vec<usize>,
     validation: Vec<&'a Row>,
     config: &'a Config,
-    layout: Layout,
+    adaptation: Adaptation,
     decayed: Vec<bool>,
     workers: Workers,
 }
 
-/// Trains a network of zeros on rows. With a directory for checkpoints it goes on from the one it
-/// finds there, to the same bits as if it had never stopped.
+/// Trains a network on rows, from the weights of `base` or, without, from random ones. With a
+/// directory for checkpoints it goes on from the one it finds there, to the same bits as if it had
+/// never stopped.
 pub fn train(
-    network: &Network,
+    (network, base): (&Network, Option<&[f32]>),
     rows: &Rows,
     config: &Config,
     checkpoints: Option<&Path>,
     progress: &dyn Progress,
 ) -> Result<Outcome, Stopped> {
     let layout = network.layout();
+    let base = base.map_or_else(|| random_start(network, rows, config), <[f32]>::to_vec);
+    let adaptation = Adaptation::new(&layout, base, config);
     let (training, validation) = (rows.training(), rows.validation());
     let training_loop = Loop {
         network,
@@ -144,13 +152,14 @@ pub fn train(
         training,
         validation: validation.into_iter().map(|row| &rows.rows[row]).collect(),
         config,
-        decayed: layout.decayed(),
-        layout,
+        decayed: adaptation.trained.decayed(),
+        adaptation,
         workers: network.workers(),
     };
-    let key = training_key(rows, config, &training_loop.layout);
+    let trained = &training_loop.adaptation.trained;
+    let key = training_key(rows, config, &training_loop.adaptation);
     let found = match checkpoints {
-        Some(directory) => checkpoint::load(directory, key, &training_loop.layout),
+        Some(directory) => checkpoint::load(directory, key, trained),
         None => Ok(None),
     };
     let mut state = match found.map_err(Stopped::Checkpoint)? {
@@ -158,8 +167,9 @@ pub fn train(
         None => training_loop.start(),
     };
     let save = |state: &State| match checkpoints {
-        Some(directory) => checkpoint::save(directory, key, &training_loop.layout, state)
-            .map_err(Stopped::Checkpoint),
+        Some(directory) => {
+            checkpoint::save(directory, key, trained, state).map_err(Stopped::Checkpoint)
+        }
         None => Ok(()),
     };
     let mut saved_at = state.optimiser.step;
@@ -185,7 +195,9 @@ pub fn train(
     let lines = state.lines.iter().filter_map(|line| serde_json::to_string(line).ok());
     Ok(Outcome {
         lines: lines.collect(),
-        weights: state.best.weights,
+        n_trained: state.best.weights.len(),
+        ranks: training_loop.adaptation.n_ranks(&state.best.weights),
+        weights: training_loop.adaptation.weights(&state.best.weights),
         best_step: state.best.step,
         // A training that only diverged keeps its starting weights: the base rates.
         validation: state.best.combined.min(f64::MAX),
@@ -194,18 +206,15 @@ pub fn train(
 }
 
 /// Names what a checkpoint belongs to.
-fn training_key(rows: &Rows, config: &Config, layout: &Layout) -> Digest {
+fn training_key(rows: &Rows, config: &Config, adaptation: &Adaptation) -> Digest {
     let config = serde_json::to_string(config).unwrap_or_default();
-    Digest::of(format!("{config}\n{}\n{layout:?}", rows.digest()))
+    let base = Digest::of(weights_to_bytes(&adaptation.network, adaptation.base()));
+    Digest::of(format!("{config}\n{}\n{:?}\n{base}", rows.digest(), adaptation.trained))
 }
 
 impl Loop<'_> {
     fn start(&self) -> State {
-        let mut weights = initial_weights(&self.layout, self.config.seed);
-        let targets = self.training.iter().filter_map(|row| self.rows[*row].train.as_ref());
-        if self.network.kind() == Kind::Transformer {
-            start_at_base_rates(&self.layout, &mut weights, targets);
-        }
+        let weights = self.adaptation.start(self.config.seed);
         let best = Best { step: 0, combined: f64::INFINITY, weights: weights.clone() };
         State {
             optimiser: Optimiser::new(weights),
@@ -243,7 +252,7 @@ impl Loop<'_> {
         let batch = self.next_batch(&mut state.cursor, order);
         let step = state.optimiser.step;
         let micro_batches: Vec<&[usize]> = batch.chunks(self.config.micro_batch).collect();
-        let weights = &state.optimiser.weights;
+        let weights = &self.adaptation.weights(&state.optimiser.weights);
         let parts = self.workers.map(&micro_batches, |index, rows| {
             self.gradient(weights, rows, batch.len(), mix(self.config.seed, step, index as u64))
         });
@@ -255,13 +264,20 @@ impl Loop<'_> {
             }
             losses.add(&loss);
         }
+        let gradient = self.adaptation.gradient(&state.optimiser.weights, &gradient);
         state.optimiser.step(&gradient, &self.decayed, self.config);
+        if self.config.adapt == Adapt::Adalora {
+            let Optimiser { weights, average, step, .. } = &mut state.optimiser;
+            self.adaptation.prune(weights, *step, self.config);
+            self.adaptation.prune(average, *step, self.config);
+        }
         let window = &mut state.window;
         window.n_steps += 1;
         window.quantiles += losses.quantiles;
         window.mean += losses.mean;
         window.turns += losses.turns;
         window.stages += losses.stages;
+        window.reconstruction += losses.reconstruction;
         tracing::debug!(
             step = step + 1,
             loss = losses.total(&self.config.losses),
@@ -281,25 +297,49 @@ impl Loop<'_> {
             .iter()
             .filter_map(|row| Some((&self.rows[*row].window, self.rows[*row].train.as_ref()?)))
             .unzip();
+        let weigh = &self.config.losses;
         let mut noise = Noise::new(seed, self.config.dropout as f32);
-        let noise = (self.config.dropout > 0.0).then_some(&mut noise);
-        self.network.gradient(weights, &windows, noise, |outputs| {
-            match self.network.dense_scaling() {
-                None => gradients(outputs, &targets, &self.config.losses, n_batch),
-                Some(scaling) => {
-                    let scales = windows.iter().map(|window| window.scale);
-                    let targets: Vec<(&Target, f32)> =
-                        targets.iter().copied().zip(scales).collect();
-                    dense_gradients(outputs, &targets, &scaling, n_batch)
+        let pretrains = weigh.reconstruction > 0.0;
+        let reconstruction = || {
+            let mut noise = Noise::new(mix(seed, 1, 0), 0.0);
+            let masks = (&mut noise, self.config.masked as f32);
+            let judge = |answer: &Masked| {
+                reconstruction_gradient(answer, windows.len(), weigh.reconstruction, n_batch)
+            };
+            self.network.reconstruction_gradient(weights, &windows, masks, judge)
+        };
+        let reconstructed = if pretrains { reconstruction() } else { None };
+        if let Some(reconstructed) = &reconstructed
+            && weigh.is_reconstruction_alone()
+        {
+            return reconstructed.clone();
+        }
+        let dropped = (self.config.dropout > 0.0).then_some(&mut noise);
+        let (mut gradient, mut losses) =
+            self.network.gradient(weights, &windows, dropped, |outputs| {
+                match self.network.dense_scaling() {
+                    None => gradients(outputs, &targets, weigh, n_batch),
+                    Some(scaling) => {
+                        let scales = windows.iter().map(|window| window.scale);
+                        let targets: Vec<(&Target, f32)> =
+                            targets.iter().copied().zip(scales).collect();
+                        dense_gradients(outputs, &targets, &scaling, n_batch)
+                    }
                 }
-            }
-        })
+            });
+        if let Some((more, loss)) = reconstructed {
+            gradient.iter_mut().zip(more).for_each(|(sum, slope)| *sum += slope);
+            losses.add(&loss);
+        }
+        (gradient, losses)
     }
 
     /// Validates the averaged weights, keeps them if they are the best, and writes a line.
     fn judge(&self, state: &mut State) {
         let average = &state.optimiser.average;
-        let validation = validate(self.network, average, &self.validation, &self.workers);
+        let weights = self.adaptation.weights(average);
+        let judged = (&self.validation[..], self.config);
+        let validation = validate(self.network, &weights, judged, &self.workers);
         let step = state.optimiser.step;
         let combined = validation.combined;
         let of_lines = state.lines.iter().map(|line| line.validation.combined);
@@ -311,7 +351,8 @@ impl Loop<'_> {
         } else {
             state.n_stale += 1;
         }
-        let Window { n_steps, quantiles, mean, turns, stages } = std::mem::take(&mut state.window);
+        let Window { n_steps, quantiles, mean, turns, stages, reconstruction } =
+            std::mem::take(&mut state.window);
         let n_steps = n_steps.max(1) as f64;
         let line = Line {
             step,
@@ -321,6 +362,7 @@ impl Loop<'_> {
             mean: mean / n_steps,
             turns: turns / n_steps,
             stages: stages / n_steps,
+            reconstruction: reconstruction / n_steps,
             validation,
         };
         tracing::info!(
@@ -352,125 +394,6 @@ fn mix(seed: u64, first: u64, second: u64) -> u64 {
         mixed ^= mixed >> 29;
     }
     mixed
-}
-
-/// Sets the heads' biases so that, before any training, every answer is the base rate: empirical
-/// quantiles and mean of scaled units, and logarithms of class frequencies.
-fn start_at_base_rates<'a>(
-    layout: &Layout,
-    weights: &mut [f32],
-    targets: impl Iterator<Item = &'a Target>,
-) {
-    let mut units: Vec<f32> = Vec::new();
-    let mut turns = [1.0_f32; N_TURN_LOGITS];
-    let mut stages = [1.0_f32; N_STAGE_LOGITS];
-    for target in targets {
-        units.extend(target.units.iter().filter(|units| !units.is_nan()));
-        for (outlook, class) in target.turns.iter().enumerate() {
-            if let Some(class) = class {
-                turns[outlook * N_TURN_CLASSES + usize::from(*class)] += 1.0;
-            }
-        }
-        for (head, label) in target.stages.iter().enumerate() {
-            let Some((probabilities, weight)) = label else { continue };
-            let begin = if head == 0 { 0 } else { 5 * head - 1 };
-            for (class, probability) in probabilities.iter().enumerate().take(4 + head.min(1)) {
-                stages[begin + class] += weight * probability;
-            }
-        }
-    }
-    for (path, _, range) in layout.places() {
-        match path {
-            "units_head.bias" => weights[range].copy_from_slice(&unit_biases(&mut units)),
-            "turns_head.bias" => weights[range].copy_from_slice(&turns.map(f32::ln)),
-            "stages_head.bias" => weights[range].copy_from_slice(&stages.map(f32::ln)),
-            _ => {}
-        }
-    }
-    centre(layout, weights);
-}
-
-/// Logits are free up to a constant: large counts must not make large biases.
-fn centre(layout: &Layout, weights: &mut [f32]) {
-    for (path, _, range) in layout.places() {
-        let sizes: &[usize] = match path {
-            "turns_head.bias" => &[N_TURN_CLASSES; 3],
-            "stages_head.bias" => &[4, 5, 5, 5],
-            _ => continue,
-        };
-        let mut begin = range.start;
-        for size in sizes {
-            let logits = &mut weights[begin..begin + size];
-            let mean = logits.iter().sum::<f32>() / *size as f32;
-            for logit in logits {
-                *logit -= mean;
-            }
-            begin += size;
-        }
-    }
-}
-
-fn unit_biases(units: &mut [f32]) -> [f32; N_UNIT_OUTPUTS] {
-    let mut biases = [0.0; N_UNIT_OUTPUTS];
-    if units.is_empty() {
-        return biases;
-    }
-    units.sort_unstable_by(f32::total_cmp);
-    let quantiles =
-        lifecycle::LEVELS.map(|level| units[(level * (units.len() - 1) as f64) as usize]);
-    let before_softplus = |value: f32| value.max(0.02).exp_m1().ln().min(value.max(0.02));
-    let median = N_LEVELS / 2;
-    biases[median] = quantiles[median];
-    for level in 0..median {
-        biases[level] = before_softplus(quantiles[level + 1] - quantiles[level]);
-        let above = level + median + 1;
-        biases[above] = before_softplus(quantiles[above] - quantiles[above - 1]);
-    }
-    let mean = units.iter().map(|units| f64::from(*units)).sum::<f64>() / units.len() as f64;
-    biases[N_LEVELS] = before_softplus(mean as f32);
-    biases
-}
-
-/// Means and deviations of what the dense network sees and answers, over training rows.
-pub(crate) fn dense_scaling(rows: &Rows) -> DenseScaling {
-    let plain = DenseScaling { price: [0.0, 1.0], time: [0.0, 1.0], units: [0.0, 1.0] };
-    let (mut prices, mut times, mut all_units) =
-        (Moments::default(), Moments::default(), Moments::default());
-    for row in &rows.rows {
-        let Some(target) = &row.train else { continue };
-        let inputs = plain.inputs(&row.window, target.units.len());
-        for (input, units) in inputs.chunks_exact(2).zip(&target.units) {
-            if !units.is_nan() {
-                prices.add(input[0]);
-                times.add(input[1]);
-                all_units.add(units * row.window.scale);
-            }
-        }
-    }
-    DenseScaling { price: prices.pair(), time: times.pair(), units: all_units.pair() }
-}
-
-#[derive(Debug, Clone, Copy, Default)]
-struct Moments {
-    n: f64,
-    sum: f64,
-    squares: f64,
-}
-
-impl Moments {
-    fn add(&mut self, value: f32) {
-        self.n += 1.0;
-        self.sum += f64::from(value);
-        self.squares += f64::from(value).powi(2);
-    }
-
-    /// Mean and standard deviation; 1 where nothing varies.
-    fn pair(self) -> [f32; 2] {
-        let mean = self.sum / self.n.max(1.0);
-        let variance = self.squares / self.n.max(1.0) - mean * mean;
-        let deviation = if variance > 1e-9 { variance.sqrt() } else { 1.0 };
-        [mean as f32, deviation as f32]
-    }
 }
 
 #[cfg(test)]

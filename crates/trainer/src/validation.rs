@@ -3,13 +3,14 @@
 
 use lifecycle::{LEVELS, WQL_LEVELS};
 use model::{
-    Calibration, Dependence, Judged, Kind, N_TURN_CLASSES, N_UNIT_OUTPUTS, Network, Noise, Outputs,
-    Workers, loss_at, probability_of, quantiles, stage_logits, temperature,
+    Calibration, Dependence, Judged, Masked, Model, N_TURN_CLASSES, N_UNIT_OUTPUTS, Network, Noise,
+    Outputs, Workers, loss_at, probability_of, quantiles, stage_logits, temperature,
 };
 use panel::Window;
 use serde::{Deserialize, Serialize};
 
-use crate::losses::{dense_gradients, pinball};
+use crate::config::Config;
+use crate::losses::{dense_gradients, pinball, reconstruction_gradient};
 use crate::rows::{Row, Target};
 use crate::sums;
 
@@ -26,6 +27,8 @@ pub(crate) struct Validation {
     pub(crate) stages: f64,
     /// Mean squared error of standardised units (dense network).
     pub(crate) squared: f64,
+    /// Mean squared error of the units of masked patches, where they are learnt.
+    pub(crate) reconstruction: f64,
     /// What early stopping looks at.
     pub(crate) combined: f64,
 }
@@ -61,33 +64,34 @@ fn outputs(network: &Network, rows: &[&Row], workers: &Workers) -> Vec<Outputs> 
 pub(crate) fn validate(
     network: &Network,
     weights: &[f32],
-    rows: &[&Row],
+    (rows, config): (&[&Row], &Config),
     workers: &Workers,
 ) -> Validation {
+    let reconstruction = reconstruction(network, weights, (rows, config), workers);
+    if config.losses.is_reconstruction_alone() {
+        let combined = reconstruction;
+        return Validation { reconstruction, combined, ..Validation::default() };
+    }
     let network = network.with_weights(weights);
     let (mut sums, mut heads) = (Sums::default(), Heads::default());
     let chunks = rows.chunks(network.answer_batch());
     for (outputs, chunk) in outputs(&network, rows, workers).iter().zip(chunks) {
-        match network.kind() {
-            Kind::Transformer => {
+        match network.dense_scaling() {
+            None => {
                 for (raw, row) in outputs.rows().zip(chunk) {
                     let Some(target) = &row.validation else { continue };
                     unit_sums(raw.units, target, &row.window, &mut sums);
                     heads.add(raw.turns, raw.stages, target);
                 }
             }
-            Kind::Dense => {
+            Some(scaling) => {
                 let targets: Vec<(&Target, f32)> = chunk
                     .iter()
                     .filter_map(|row| Some((row.validation.as_ref()?, row.window.scale)))
                     .collect();
-                if let Some(scaling) = network.dense_scaling() {
-                    let (_, losses) = dense_gradients(outputs, &targets, &scaling, 1);
-                    sums.add(&Sums {
-                        squared: [losses.mean, targets.len() as f64],
-                        ..Sums::default()
-                    });
-                }
+                let (_, losses) = dense_gradients(outputs, &targets, &scaling, 1);
+                let squared = [losses.mean, targets.len() as f64];
+                sums.add(&Sums { squared, ..Sums::default() });
             }
         }
     }
@@ -96,7 +100,31 @@ pub(crate) fn validate(
     let (turns, stages) = (Heads::loss(&heads.turns), Heads::loss(&heads.stages));
     let squared = mean(sums.squared);
     let combined = f64::midpoint(wql, wql_even) + turns + 0.5 * stages + squared;
-    Validation { wql, wql_even, turns, stages, squared, combined }
+    Validation { wql, wql_even, turns, stages, squared, reconstruction, combined }
+}
+
+/// Mean squared error of the units of masked patches, the same ones in every call; 0 where the
+/// training does not learn them.
+fn reconstruction(
+    network: &Network,
+    weights: &[f32],
+    (rows, config): (&[&Row], &Config),
+    workers: &Workers,
+) -> f64 {
+    if config.losses.reconstruction <= 0.0 || rows.is_empty() {
+        return 0.0;
+    }
+    let chunks: Vec<&[&Row]> = rows.chunks(network.answer_batch()).collect();
+    let losses = workers.map(&chunks, |index, chunk| {
+        let windows: Vec<&Window> = chunk.iter().map(|row| &row.window).collect();
+        let mut noise = Noise::new(index as u64, 0.0);
+        let masks = (&mut noise, config.masked as f32);
+        let judge =
+            |answer: &Masked| reconstruction_gradient(answer, windows.len(), 0.0, rows.len());
+        let judged = network.reconstruction_gradient(weights, &windows, masks, judge);
+        judged.map_or(0.0, |(_, losses)| losses.reconstruction)
+    });
+    losses.iter().sum()
 }
 
 fn unit_sums(raw: &[f32], target: &Target, window: &Window, sums: &mut Sums) {
@@ -148,16 +176,17 @@ impl Heads {
     }
 }
 
-/// What is fitted on validation rows once the weights are chosen.
+/// What is fitted on validation rows once the weights are chosen: on the answer of all members.
 pub(crate) fn calibrate(
-    network: &Network,
-    weights: &[f32],
+    model: &Model,
     rows: &[&Row],
     is_whole: bool,
     workers: &Workers,
-) -> (Calibration, Dependence) {
-    let network = network.with_weights(weights);
-    let outputs = outputs(&network, rows, workers);
+) -> Calibration {
+    let chunks: Vec<&[&Row]> = rows.chunks(model.network().answer_batch()).collect();
+    let outputs = workers.map(&chunks, |_, chunk| {
+        model.outputs(&chunk.iter().map(|row| &row.window).collect::<Vec<_>>())
+    });
     let raws: Vec<_> = outputs.iter().flat_map(Outputs::rows).collect();
     let mut heads = Heads::default();
     for (raw, row) in raws.iter().zip(rows) {
@@ -173,8 +202,9 @@ pub(crate) fn calibrate(
         cold_start_width: cold_start_width(
             raws.iter().map(|raw| raw.units).zip(rows.iter().copied()),
         ),
+        correlations: Vec::new(),
     };
-    let horizon = outputs.first().map_or(0, |outputs| outputs.horizon);
+    let horizon = model.description().dimensions.horizon;
     let mut noise = Noise::new(7, 0.0);
     let ranks: Vec<(Vec<f32>, f32)> = raws
         .iter()
@@ -188,7 +218,8 @@ pub(crate) fn calibrate(
     let fitted = Dependence::fit(horizon, &ranks);
     let units: Vec<(&[f32], &Row)> =
         raws.iter().map(|raw| raw.units).zip(rows.iter().copied()).collect();
-    (calibration, sums::tightened(&fitted, &units, is_whole, workers))
+    let tightened = sums::tightened(&fitted, &units, is_whole, workers);
+    Calibration { correlations: tightened.correlations().to_vec(), ..calibration }
 }
 
 /// The probability of what came at each step, drawn at random within a whole number's width, since

@@ -12,7 +12,7 @@ use clap::Parser;
 use lifecycle::Digest;
 use model::{Architecture, Device, DeviceName, Noise, Size, initial_weights};
 use serde_json::{Value, json};
-use tests::gpu::{DIMENSIONS, difference, losses, network, pace, rows};
+use tests::gpu::{architecture, difference, losses, network, pace, rows};
 use trainer::{Config, Rows};
 
 /// Steps that are not timed: kernels are compiled and chosen, memory is taken.
@@ -210,11 +210,12 @@ fn parts(
 }
 
 fn shape(size: Size) -> Value {
-    let Architecture { dimensions, patch, d_model, n_layers, n_heads, d_hidden, d_wide } =
-        Architecture::new(size, DIMENSIONS);
+    let Architecture { dimensions, patch, d_model, n_layers, n_heads, d_hidden, d_wide, .. } =
+        architecture(size);
     json!({
         "dimensions": dimensions, "patch": patch, "d_model": d_model, "n_layers": n_layers,
         "n_heads": n_heads, "d_hidden": d_hidden, "d_wide": d_wide,
+        "flops_of_a_forward_pass": architecture(size).n_flops(),
     })
 }
 

@@ -1,7 +1,5 @@
 //! What each product sold over all its locations: labels are per product.
 
-use std::collections::BTreeMap;
-
 use lifecycle::season::{SeasonInput, Seasons};
 use lifecycle::trapezoid::Observation;
 use lifecycle::{Frequency, Period, ProductId};
@@ -83,17 +81,24 @@ fn given_stage(locations: &[History], start: Period, n_periods: usize) -> Vec<u8
     if locations.iter().all(|history| history.given_stage.is_empty()) {
         return Vec::new();
     }
-    let mut stages = BTreeMap::new();
+    let mut stages = vec![u8::MAX; n_periods];
     for history in locations {
-        for (step, stage) in history.given_stage.iter().enumerate().filter(|(_, it)| **it < 5) {
-            stages.entry(history.start.plus(step as i32)).or_insert(*stage);
+        let offset = usize::try_from(history.start.since(start)).unwrap_or(0);
+        for (stage, given) in stages[offset..].iter_mut().zip(&history.given_stage) {
+            if *stage == u8::MAX && *given < 5 {
+                *stage = *given;
+            }
         }
     }
-    let stage = |n: usize| stages.get(&start.plus(n as i32)).copied().unwrap_or(u8::MAX);
-    (0..n_periods).map(stage).collect()
+    stages
 }
 
 impl ProductSales {
+    /// Whether the data brings its own label.
+    pub(super) fn is_labelled(&self) -> bool {
+        !self.given_stage.is_empty()
+    }
+
     /// At least 15 units and 13 weeks: with less there is no life to read.
     pub(super) fn is_eligible(&self, frequency: Frequency) -> bool {
         let observed = self.units.iter().filter(|units| units.is_finite());

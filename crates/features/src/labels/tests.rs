@@ -217,6 +217,24 @@ fn locations_are_summed_and_a_given_stage_is_the_label() {
 }
 
 #[test]
+fn given_stages_are_settled_at_once() {
+    let given = |product: &str| History {
+        given_stage: vec![2; 110],
+        ..history(product, 40, vec![9.0; 110])
+    };
+    let all = panel(vec![given("a"), given("b")]);
+    let unseen = BTreeSet::from(["b".into()]);
+    for purpose in [Purpose::Training, Purpose::Test] {
+        let found = labels(&all, &unseen, 0.25, purpose);
+        assert_eq!(found.len(), if purpose == Purpose::Training { 1 } else { 2 });
+        for label in &found {
+            assert_eq!(label.weights, [1.0; 110]);
+            assert_eq!(stage_at(label, 109).of(Stage::Maturity), 1.0);
+        }
+    }
+}
+
+#[test]
 fn a_life_begins_at_its_launch_or_first_sale_not_at_the_first_row() {
     let units = [vec![0.0; 20], vec![9.0; 60]].concat();
     let mut launched = history("launched", 0, units.clone());

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use lifecycle::{Forecast, Frequency, Period, Series, Unwatched};
-use model::{Architecture, Description, Dimensions, Kind, Model, Network, Size, initial_weights};
+use model::{
+    Architecture, Calibration, Description, Dimensions, Kind, Model, Network, Size, initial_weights,
+};
 use panel::{CONTEXT_INPUTS, HORIZON_INPUTS, STATIC_INPUTS};
 use predictor::{Config, Inputs, LoadedPanel, Manifest, Predictor, run};
 use tables::FeaturesDir;
@@ -28,15 +30,21 @@ fn random_model(features: &Path, frequency: Frequency) -> Model {
         n_static_inputs: STATIC_INPUTS.len(),
         n_horizon_inputs: HORIZON_INPUTS.len(),
     };
-    let network = Network::transformer(Architecture::new(Size::Tiny, dimensions));
-    let mut description = Description::new(Kind::Transformer, Size::Tiny, frequency, dimensions);
+    let network = Network::patches(Architecture::new(Kind::Transformer, Size::Tiny, dimensions));
+    let mut description = Description::new(Kind::Transformer, Size::Tiny, dimensions);
     description.training.n_turn_rows = 1;
     description.training.n_stage_rows = 1;
-    description.correlations =
-        model::Dependence::independent(dimensions.horizon).correlations().to_vec();
+    let correlations = model::Dependence::independent(dimensions.horizon).correlations().to_vec();
+    let calibration = Calibration { correlations, ..Calibration::default() };
+    description.calibrations.insert(frequency, calibration);
     let weights = initial_weights(&network.layout(), 1);
     let fitted = FeaturesDir::open(features).expect("opens").fitted().clone();
     Model::new(description, &network, weights, fitted)
+}
+
+fn loaded_panel(features: &Path, panel: panel::Panel) -> Arc<LoadedPanel> {
+    let fitted = FeaturesDir::open(features).expect("opens").fitted().clone();
+    Arc::new(LoadedPanel::new(panel, shop::SETTINGS, fitted))
 }
 
 fn written(config: &Config, features: &Path, model: &Path, output: &Path) -> Vec<Forecast> {
@@ -111,7 +119,7 @@ fn what_comes_after_an_origin_changes_no_forecast() {
     let loaded = Model::load(&model).expect("loads");
     let (before, after) = (
         Predictor::open(&features, &model).expect("opens"),
-        Predictor::new(Arc::new(loaded), Arc::new(LoadedPanel::new(scrambled))).expect("joins"),
+        Predictor::new(&Arc::new(loaded), loaded_panel(&features, scrambled)).expect("joins"),
     );
     let at = |predictor: &Predictor, origin: Period| -> Vec<Forecast> {
         let histories = predictor.histories().iter();
@@ -127,7 +135,8 @@ fn a_model_of_another_frequency_is_refused() {
     let directory = tempfile::tempdir().expect("a directory");
     let (features, _) = world(directory.path());
     let model = random_model(&features, Frequency::Month);
-    let panel = LoadedPanel::new(shop::panel(shop::N_PERIODS, 0));
-    let error = Predictor::new(Arc::new(model), Arc::new(panel)).expect_err("months");
-    assert!(error.to_string().ends_with("by month, the data is by week"), "{error}");
+    let panel = loaded_panel(&features, shop::panel(shop::N_PERIODS, 0));
+    let error = Predictor::new(&Arc::new(model), panel).expect_err("months");
+    let reason = std::error::Error::source(&error).expect("has a reason").to_string();
+    assert!(reason.ends_with("by month, the data is by week"), "{reason}");
 }

@@ -4,10 +4,14 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use lifecycle::{Forecast, Frequency, Period, Series, StageProbabilities, Unwatched};
-use model::{Architecture, Calibration, Description, Dimensions, Model, Size};
+use model::{
+    Architecture, Calibration, Description, Dimensions, Kind, Model, Size, initial_weights,
+};
 use panel::{CONTEXT_INPUTS, FilterOutlook, HORIZON_INPUTS, STATIC_INPUTS};
 
 use super::*;
+use crate::config::{LossWeights, Start};
+use crate::start::{dense_scaling, start_of_base};
 
 const DIMENSIONS: Dimensions = Dimensions {
     context: 8,
@@ -106,11 +110,11 @@ fn config() -> Config {
 }
 
 fn network() -> Network {
-    Network::transformer(Architecture::new(Size::Tiny, DIMENSIONS))
+    Network::patches(Architecture::new(Kind::Transformer, Size::Tiny, DIMENSIONS))
 }
 
 fn trained(config: &Config, checkpoints: Option<&Path>, progress: &dyn Progress) -> Outcome {
-    train(&network(), &rows(48), config, checkpoints, progress).expect("trains")
+    train((&network(), None), &rows(48), config, checkpoints, progress).expect("trains")
 }
 
 /// Cancels once this many steps are done.
@@ -130,11 +134,87 @@ impl Progress for CancelAt {
 fn a_tiny_set_is_learnt_by_heart() {
     let config = Config { steps_max: 150, dropout: 0.0, learning_rate: 1e-2, ..config() };
     let rows = rows(24);
-    let outcome = train(&network(), &rows, &config, None, &Unwatched).expect("trains");
+    let outcome = train((&network(), None), &rows, &config, None, &Unwatched).expect("trains");
     let line: Line = serde_json::from_str(outcome.lines.last().expect("lines")).expect("a line");
     // Entropy of the turns before training is about .9 at the horizon that varies.
     assert!(line.turns < 0.05 && line.stages < 0.05, "{line:?}");
     assert!(line.quantiles < 0.3, "{line:?}");
+}
+
+#[test]
+fn a_recurrent_network_learns_too() {
+    let config =
+        Config { kind: Kind::Lstm, steps_max: 100, dropout: 0.0, learning_rate: 1e-2, ..config() };
+    let network = Network::patches(Architecture::new(Kind::Lstm, Size::Tiny, DIMENSIONS));
+    let outcome = train((&network, None), &rows(24), &config, None, &Unwatched).expect("trains");
+    let line: Line = serde_json::from_str(outcome.lines.last().expect("lines")).expect("a line");
+    assert!(line.turns < 0.1 && line.quantiles < 0.4, "{line:?}");
+}
+
+#[test]
+fn every_adaptation_learns_from_a_base_and_trains_no_more_than_it_says() {
+    let base = trained(&Config { steps_max: 6, ..config() }, None, &Unwatched).weights;
+    let rows = rows(24);
+    for (adapt, most) in [
+        (Adapt::Full, 1.0),
+        (Adapt::Probe, 0.5),
+        (Adapt::Lora, 0.3),
+        (Adapt::Adalora, 0.5),
+        (Adapt::Adapter, 0.1),
+    ] {
+        let config = Config {
+            adapt,
+            from: Start::Model,
+            steps_max: 60,
+            dropout: 0.0,
+            learning_rate: 1e-2,
+            ..config()
+        };
+        let d_adapter = if adapt == Adapt::Adapter { 4 } else { 0 };
+        let architecture = Architecture::new(Kind::Transformer, Size::Tiny, DIMENSIONS);
+        let network = Network::patches(Architecture { d_adapter, ..architecture });
+        let base_model = model_of(base.clone());
+        let start = start_of_base(&base_model, &network.layout(), 1);
+        let from = (&network, Some(&start[..]));
+        let outcome = train(from, &rows, &config, None, &Unwatched).expect("trains");
+        let lines: Vec<Line> =
+            outcome.lines.iter().map(|line| serde_json::from_str(line).expect("a line")).collect();
+        let (first, last) = (&lines[0], &lines[lines.len() - 1]);
+        assert!(last.turns < 0.8 * first.turns, "{adapt:?}: {first:?} {last:?}");
+        let share = outcome.n_trained as f64 / network.layout().n_values() as f64;
+        assert!(share <= most, "{adapt:?} trains {share}");
+        let (left, all) = outcome.ranks;
+        assert_eq!(left, if adapt == Adapt::Adalora { all.div_ceil(2) } else { 0 });
+    }
+}
+
+#[test]
+fn masked_patches_are_learnt_without_any_label() {
+    let reconstruction =
+        LossWeights { quantiles: 0.0, mean: 0.0, turns: 0.0, stages: 0.0, reconstruction: 1.0 };
+    let config = Config {
+        losses: reconstruction,
+        steps_max: 60,
+        dropout: 0.0,
+        learning_rate: 1e-2,
+        ..config()
+    };
+    // Units of a context that repeat what another channel of the same patch does not tell.
+    let mut rows = rows(48);
+    for row in &mut rows.rows {
+        let level = row.window.scale / 5.0;
+        let n_inputs = CONTEXT_INPUTS.len();
+        row.window.context.chunks_exact_mut(n_inputs).for_each(|inputs| {
+            inputs[0] = level;
+            inputs[1] = 1.0;
+        });
+    }
+    let outcome = train((&network(), None), &rows, &config, None, &Unwatched).expect("trains");
+    let lines: Vec<Line> =
+        outcome.lines.iter().map(|line| serde_json::from_str(line).expect("a line")).collect();
+    let (first, last) = (&lines[0].validation, &lines[lines.len() - 1].validation);
+    assert!(last.combined < 0.3 * first.combined, "{first:?} {last:?}");
+    assert_eq!(last.combined, last.reconstruction);
 }
 
 #[test]
@@ -143,7 +223,8 @@ fn an_interrupted_training_ends_in_the_same_bits() {
     let directory = tempfile::tempdir().expect("a directory");
     for stop in [5, 7, 10, 17] {
         let cancel = CancelAt(stop, AtomicU64::new(0));
-        let stopped = train(&network(), &rows(48), &config(), Some(directory.path()), &cancel);
+        let stopped =
+            train((&network(), None), &rows(48), &config(), Some(directory.path()), &cancel);
         assert!(matches!(stopped, Err(Stopped::Cancelled { step }) if step == stop));
     }
     assert_eq!(trained(&config(), Some(directory.path()), &Unwatched), whole);
@@ -164,7 +245,7 @@ fn a_checkpoint_of_another_training_is_left_alone_and_a_damaged_one_is_an_error(
     let mut bytes = std::fs::read(&weights).expect("a checkpoint of step 20");
     *bytes.last_mut().expect("not empty") ^= 1;
     std::fs::write(&weights, bytes).expect("written");
-    let error = train(&network(), &rows(48), &other, Some(directory.path()), &Unwatched);
+    let error = train((&network(), None), &rows(48), &other, Some(directory.path()), &Unwatched);
     let Err(Stopped::Checkpoint(error)) = error else { panic!("the damage is seen") };
     assert!(error.to_string().contains("mean.safetensors"));
 }
@@ -180,16 +261,40 @@ fn one_thread_and_two_give_the_same_weights() {
 }
 
 fn model() -> (Model, Vec<panel::Window>) {
+    let model = model_of(initial_weights(&network().layout(), 5));
+    (model, rows(40).rows.into_iter().map(|row| row.window).collect())
+}
+
+#[test]
+fn a_model_of_several_networks_answers_their_mean_and_is_saved_whole() {
+    let weights = |seed| initial_weights(&network().layout(), seed);
+    let description = Description { n_members: 2, ..model_of(weights(5)).description().clone() };
+    let both = [weights(5), weights(6)].concat();
+    let model = Model::new(description, &network(), both, fitted());
     let rows = rows(40);
-    let weights = initial_weights(&network().layout(), 5);
-    let mut description =
-        Description::new(Kind::Transformer, Size::Tiny, Frequency::Week, DIMENSIONS);
+    let windows: Vec<&panel::Window> = rows.rows.iter().map(|row| &row.window).collect();
+    let one = network().with_weights(&weights(5)).outputs(&windows);
+    let other = network().with_weights(&weights(6)).outputs(&windows);
+    for (mean, (one, other)) in
+        model.outputs(&windows).turns.iter().zip(one.turns.iter().zip(&other.turns))
+    {
+        assert!((mean - f32::midpoint(*one, *other)).abs() < 1e-6);
+    }
+    let directory = tempfile::tempdir().expect("a directory");
+    model.save(directory.path()).expect("saved");
+    let loaded = Model::load(directory.path()).expect("loaded");
+    assert_eq!(loaded.outputs(&windows), model.outputs(&windows));
+}
+
+fn model_of(weights: Vec<f32>) -> Model {
+    let mut description = Description::new(Kind::Transformer, Size::Tiny, DIMENSIONS);
     description.training.n_turn_rows = 1;
     description.training.n_stage_rows = 1;
-    description.correlations = vec![1.0, 0.5, 0.2, 0.5, 1.0, 0.5, 0.2, 0.5, 1.0];
-    description.calibration = Calibration { cold_start_width: 1.5, ..Calibration::default() };
-    let model = Model::new(description, &network(), weights, fitted());
-    (model, rows.rows.into_iter().map(|row| row.window).collect())
+    let correlations = vec![1.0, 0.5, 0.2, 0.5, 1.0, 0.5, 0.2, 0.5, 1.0];
+    let calibration = Calibration { cold_start_width: 1.5, correlations, ..Calibration::default() };
+    description.calibrations.insert(Frequency::Week, calibration);
+    let fractional = panel::Fitted { is_whole: false, ..fitted() };
+    Model::new(description, &network(), weights, fractional)
 }
 
 fn distance(one: &Forecast, other: &Forecast) -> f32 {
@@ -223,8 +328,9 @@ fn answers_are_well_formed_and_do_not_depend_on_their_company() {
 #[test]
 fn quantiles_and_paths_of_counts_are_counts() {
     let (model, windows) = model();
-    let description = Description { is_whole: true, ..model.description().clone() };
-    let whole = Model::new(description, &network(), model.weights().to_vec(), fitted());
+    let of_counts = panel::Fitted { is_whole: true, ..fitted() };
+    let description = model.description().clone();
+    let whole = Model::new(description, &network(), model.weights().to_vec(), of_counts);
     for (one, other) in
         model::forecast(&whole, &windows).iter().zip(model::forecast(&model, &windows))
     {
@@ -287,7 +393,7 @@ fn a_model_of_another_version_or_a_damaged_one_is_refused_by_name() {
             String::from_utf8(bytes).expect("text").replacen(from, to, 1).into_bytes()
         }
     };
-    let error = damage("model.json", &edit("\"format\": 1", "\"format\": 99"));
+    let error = damage("model.json", &edit("\"format\": 2", "\"format\": 99"));
     assert!(error.contains("another version") && error.contains("`format` is 99"), "{error}");
     let error = damage("model.json", &edit("\"log_scale\"", "\"scale\""));
     assert!(error.contains("`static_inputs`"), "{error}");
@@ -309,8 +415,8 @@ fn the_dense_baseline_learns_a_level_and_answers_means_for_26_weeks() {
     let scaling = dense_scaling(&rows);
     let config = Config { kind: Kind::Dense, steps_max: 60, ..config() };
     let network = Network::dense(scaling, 26);
-    let outcome = train(&network, &rows, &config, None, &Unwatched).expect("trains");
-    let mut description = Description::new(Kind::Dense, Size::Tiny, Frequency::Week, DIMENSIONS);
+    let outcome = train((&network, None), &rows, &config, None, &Unwatched).expect("trains");
+    let mut description = Description::new(Kind::Dense, Size::Tiny, DIMENSIONS);
     description.dense = Some(scaling);
     let model = Model::new(description, &network, outcome.weights, fitted());
     let windows: Vec<_> = rows.rows.iter().map(|row| row.window.clone()).collect();

@@ -10,7 +10,7 @@ use lifecycle::{ErrorKind, Part, Unwatched};
 use model::{Kind, Model, Size};
 use panel::category_units;
 use tables::FeaturesDir;
-use trainer::{Config, Inputs, Rows, Scatter, Source, run};
+use trainer::{Adapt, Config, Inputs, Rows, Scatter, Source, Start, run};
 
 fn config() -> Config {
     Config {
@@ -27,7 +27,7 @@ fn config() -> Config {
 
 fn trained(config: &Config, features: &Path, output: &Path) -> trainer::Summary {
     std::fs::create_dir_all(output).expect("a folder");
-    let inputs = Inputs { features, checkpoint: None };
+    let inputs = Inputs { features: vec![features], base: None, checkpoint: None };
     run(config, &inputs, output, &Unwatched).expect("trains")
 }
 
@@ -52,7 +52,54 @@ fn the_same_features_and_seed_give_the_same_files() {
     let model = Model::load(&first).expect("loads");
     let training = &model.description().training;
     assert!(training.n_turn_rows > 0 && training.n_stage_rows > 0);
-    assert!(model.description().correlations.iter().all(|value| value.abs() <= 1.0));
+    let calibration = &model.description().calibrations[&lifecycle::Frequency::Week];
+    assert!(calibration.correlations.iter().all(|value| value.abs() <= 1.0));
+}
+
+#[test]
+fn a_model_can_be_adapted_and_one_of_several_panels_answers_for_each() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (features, other) = (directory.path().join("one"), directory.path().join("two"));
+    shop::write(&features, &shop::panel(shop::N_PERIODS, 0));
+    shop::write(&other, &shop::panel(shop::N_PERIODS, 3));
+    let (base, adapted) = (directory.path().join("base"), directory.path().join("adapted"));
+    std::fs::create_dir_all(&base).expect("a folder");
+    std::fs::create_dir_all(&adapted).expect("a folder");
+    let both = Inputs { features: vec![&features, &other], base: None, checkpoint: None };
+    let error = run(&config(), &both, &base, &Unwatched).expect_err("two panels, no foundation");
+    assert_eq!(error.kind(), ErrorKind::Usage);
+    let foundation = Config { foundation: true, ..config() };
+    let of_both = run(&foundation, &both, &base, &Unwatched).expect("trains");
+    let model = std::sync::Arc::new(Model::load(&base).expect("loads"));
+    let opened = FeaturesDir::open(&other).expect("opens");
+    let placed = model.on(opened.fitted(), opened.meta().settings).expect("answers");
+    assert_eq!(placed.fitted().seasons, opened.fitted().seasons);
+    assert_eq!(placed.fitted().standards, model.fitted().standards);
+
+    let lora = Config { from: Start::Model, adapt: Adapt::Lora, rank: 1, ..config() };
+    let inputs = Inputs { base: Some(&base), features: vec![&features], checkpoint: None };
+    let summary = run(&lora, &inputs, &adapted, &Unwatched).expect("adapts");
+    assert!(summary.n_training_rows < of_both.n_training_rows);
+    assert!(10 * summary.n_trained < summary.n_parameters, "{summary:?}");
+    let alone = Inputs { base: None, ..inputs };
+    let error = run(&lora, &alone, &adapted, &Unwatched).expect_err("no base");
+    assert_eq!(error.kind(), ErrorKind::Usage);
+}
+
+#[test]
+fn products_without_labels_teach_nothing_but_their_own_past() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let features = directory.path().join("features");
+    shop::write(&features, &shop::panel(shop::N_PERIODS, 0));
+    let trained =
+        |config: &Config, name: &str| trained(config, &features, &directory.path().join(name));
+    let all = trained(&config(), "all");
+    let few = trained(&Config { labelled: 0.3, ..config() }, "few");
+    assert!(few.n_training_rows < all.n_training_rows && few.n_training_rows > 0);
+    assert_eq!(few.n_validation_rows, all.n_validation_rows);
+    let mut pretraining = Config { labelled: 0.3, ..config() };
+    pretraining.losses.reconstruction = 1.0;
+    assert_eq!(trained(&pretraining, "past").n_training_rows, all.n_training_rows);
 }
 
 #[test]
@@ -110,7 +157,7 @@ fn nothing_after_the_cut_and_no_unseen_product_is_in_any_row() {
 #[test]
 fn wrong_inputs_are_refused_by_name() {
     let directory = tempfile::tempdir().expect("a directory");
-    let inputs = Inputs { features: directory.path(), checkpoint: None };
+    let inputs = Inputs { features: vec![directory.path()], base: None, checkpoint: None };
     let error = run(&Config { batch: 0, ..config() }, &inputs, directory.path(), &Unwatched)
         .expect_err("no batch");
     assert_eq!(error.kind(), ErrorKind::Usage);

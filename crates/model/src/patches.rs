@@ -1,25 +1,28 @@
-//! A patch Transformer: context, statics and what is known of the horizon as tokens of one encoder.
+//! The network of patches: context, statics and what is known of the horizon as tokens of one
+//! encoder, and the heads that read them.
 //!
 //! Patches of a channel-mixed context follow Nie et al. (2023, "A time series is worth 64 words"),
-//! horizon tokens Das et al. (2023, `TiDE`) and Ansari et al. (2024). Layers are pre-norm with RMS
-//! norms (Zhang & Sennrich 2019), learned positions, and `ReLU` inside (an exponential for each
-//! hidden unit of each token costs a tenth of the time; the heads' `SiLU` costs nothing). Turns and stages are mostly a
-//! function of the statics, and rows are few and correlated, so heads also see the statics through
-//! a residual multi-layer perceptron of their own (the wide path).
+//! horizon tokens Das et al. (2023, `TiDE`) and Ansari et al. (2024), masked patches for learning
+//! without labels again Nie et al. What mixes the tokens is a choice: layers of attention or of
+//! recurrence. Turns and stages are mostly a function of the statics, and rows are few and
+//! correlated, so heads also see the statics through a residual multi-layer perceptron of their own
+//! (the wide path).
 
 use burn::module::{Module, Param, ParamId};
 use burn::nn::{Initializer, Linear, LinearConfig};
-use burn::tensor::activation::{relu, silu, softmax};
+use burn::tensor::activation::silu;
 use burn::tensor::{Device, Tensor};
 
-use crate::architecture::{Architecture, N_STATIC_TOKENS};
+use crate::architecture::{Architecture, Kind, N_STATIC_TOKENS};
+use crate::attention::Layer;
 use crate::batch::Batch;
 use crate::heads::{N_STAGE_LOGITS, N_TURN_LOGITS, N_UNIT_OUTPUTS};
 use crate::noise::Noise;
+use crate::recurrence::Recurrence;
 
 /// The network. Field names are the paths in the weights file.
 #[derive(Module, Debug)]
-pub(crate) struct Transformer {
+pub(crate) struct Patches {
     patch_in: Linear,
     horizon_in: Linear,
     wide_in: Linear,
@@ -29,6 +32,7 @@ pub(crate) struct Transformer {
     static_tokens: Linear,
     positions: Param<Tensor<2>>,
     layers: Vec<Layer>,
+    recurrences: Vec<Recurrence>,
     norm: Norm,
     step_in: Linear,
     step_wide: Linear,
@@ -37,18 +41,21 @@ pub(crate) struct Transformer {
     outlook_in: Linear,
     turns_head: Linear,
     stages_head: Linear,
+    masked_positions: Param<Tensor<2>>,
+    context_head: Linear,
 }
 
 /// Raw outputs on the device: units `[windows, horizon, N_UNIT_OUTPUTS]`, turns
 /// `[windows, N_TURN_LOGITS]`, stages `[windows, N_STAGE_LOGITS]`.
 pub(crate) type Raw = (Tensor<3>, Tensor<2>, Tensor<2>);
 
-impl Transformer {
+impl Patches {
     /// A network of zeros; weights come from [`crate::initial_weights`] or a file.
     pub(crate) fn new(architecture: &Architecture, device: &Device) -> Self {
-        let Architecture { dimensions, patch, d_model, d_wide, .. } = *architecture;
+        let Architecture { kind, dimensions, patch, d_model, n_layers, d_wide, .. } = *architecture;
         let linear = |n_in, n_out| linear(n_in, n_out, device);
         let positions = |n| zeros(vec![n, d_model], device);
+        let n_of = |wanted| if (kind == Kind::Lstm) == wanted { n_layers } else { 0 };
         Self {
             patch_in: linear(patch * dimensions.n_context_inputs, d_model),
             horizon_in: linear(patch * dimensions.n_horizon_inputs, d_model),
@@ -58,7 +65,8 @@ impl Transformer {
             wide_norm: Norm::new(d_wide, device),
             static_tokens: linear(d_wide, N_STATIC_TOKENS * d_model),
             positions: positions(architecture.n_tokens()),
-            layers: (0..architecture.n_layers).map(|_| Layer::new(architecture, device)).collect(),
+            layers: (0..n_of(false)).map(|_| Layer::new(architecture, device)).collect(),
+            recurrences: (0..n_of(true)).map(|_| Recurrence::new(architecture, device)).collect(),
             norm: Norm::new(d_model, device),
             step_in: linear(dimensions.n_horizon_inputs, d_model),
             step_wide: linear(d_wide, d_model),
@@ -67,6 +75,8 @@ impl Transformer {
             outlook_in: linear(d_model, d_wide),
             turns_head: linear(d_wide + dimensions.n_static_inputs, N_TURN_LOGITS),
             stages_head: linear(d_wide + dimensions.n_static_inputs, N_STAGE_LOGITS),
+            masked_positions: positions(1),
+            context_head: linear(d_model, patch),
         }
     }
 
@@ -79,6 +89,7 @@ impl Transformer {
     ) -> Raw {
         let [n_windows, n_patches, _] = batch.context.dims();
         let [_, n_groups, _] = batch.horizon.dims();
+        let [_, d_model] = self.positions.dims();
         let device = batch.context.device();
         let (mut statics, mut hidden) = (batch.statics.clone(), batch.hidden.clone());
         if let Some(noise) = noise.as_deref_mut() {
@@ -90,28 +101,13 @@ impl Transformer {
             let context = context + patches.equal_elem(0.0).float() * -1e4;
             hidden = hidden.slice_assign([0..n_windows, 0..1, 0..1, 0..n_patches], context);
         }
-        let wide = silu(self.wide_in.forward(statics.clone()));
-        let update = self.wide_down.forward(silu(self.wide_up.forward(wide.clone())));
-        let mut wide = self.wide_norm.forward(wide + update);
+        let mut wide = self.wide(statics.clone());
         if let Some(noise) = noise.as_deref_mut() {
             wide = wide.clone() * noise.mask(noise.dropout, wide.dims(), &device);
         }
-
-        let [_, d_model] = self.positions.dims();
-        let static_tokens = self.static_tokens.forward(wide.clone());
-        let static_tokens = static_tokens.reshape([n_windows, N_STATIC_TOKENS, d_model]);
-        let mut tokens = Tensor::cat(
-            vec![
-                self.patch_in.forward(batch.context.clone()),
-                static_tokens,
-                self.horizon_in.forward(batch.horizon.clone()),
-            ],
-            1,
-        ) + self.positions.val().unsqueeze::<3>();
-        for layer in &self.layers {
-            tokens = layer.forward(tokens, &hidden, n_heads, noise.as_deref_mut());
-        }
-        let tokens = self.norm.forward(tokens);
+        let context = self.patch_in.forward(batch.context.clone());
+        let tokens = self.tokens(context, wide.clone(), batch.horizon.clone());
+        let tokens = self.mixed(tokens, &hidden, (n_patches, n_heads), noise);
 
         let first_group = n_patches + N_STATIC_TOKENS;
         let groups = tokens.clone().narrow(1, first_group, n_groups);
@@ -120,6 +116,63 @@ impl Transformer {
         let outlook = silu(self.outlook_in.forward(outlook)) + wide;
         let outlook = Tensor::cat(vec![outlook, statics], 1);
         (units, self.turns_head.forward(outlook.clone()), self.stages_head.forward(outlook))
+    }
+
+    /// Units of the context's periods, told from the patches that are not masked (`masked` is 1
+    /// where they are; shape `[windows, patches, 1]`) and from nothing else. Shape
+    /// `[windows, patches, patch]`.
+    pub(crate) fn reconstruction(
+        &self,
+        batch: &Batch,
+        n_heads: usize,
+        masked: Tensor<3>,
+    ) -> Tensor<3> {
+        let [n_windows, n_patches, _] = batch.context.dims();
+        let seen = masked.clone().neg().add_scalar(1.0);
+        let context = self.patch_in.forward(batch.context.clone()) * seen
+            + self.masked_positions.val().unsqueeze::<3>() * masked;
+        let wide = self.wide(batch.statics.zeros_like());
+        let tokens = self.tokens(context, wide, batch.horizon.zeros_like());
+        let mut hidden = batch.hidden.clone();
+        let [_, _, _, n_tokens] = hidden.dims();
+        // What is known in advance of the horizon tells of the context, too.
+        let after = n_patches + N_STATIC_TOKENS..n_tokens;
+        let none = hidden.clone().slice([0..n_windows, 0..1, 0..1, after.clone()]) - 1e4;
+        hidden = hidden.slice_assign([0..n_windows, 0..1, 0..1, after], none);
+        let tokens = self.mixed(tokens, &hidden, (n_patches, n_heads), None);
+        self.context_head.forward(tokens.narrow(1, 0, n_patches))
+    }
+
+    fn wide(&self, statics: Tensor<2>) -> Tensor<2> {
+        let wide = silu(self.wide_in.forward(statics));
+        let update = self.wide_down.forward(silu(self.wide_up.forward(wide.clone())));
+        self.wide_norm.forward(wide + update)
+    }
+
+    /// Context, statics and groups of steps as one sequence.
+    fn tokens(&self, context: Tensor<3>, wide: Tensor<2>, horizon: Tensor<3>) -> Tensor<3> {
+        let ([n_windows, _, _], [_, d_model]) = (context.dims(), self.positions.dims());
+        let statics = self.static_tokens.forward(wide);
+        let statics = statics.reshape([n_windows, N_STATIC_TOKENS, d_model]);
+        let tokens = Tensor::cat(vec![context, statics, self.horizon_in.forward(horizon)], 1);
+        tokens + self.positions.val().unsqueeze::<3>()
+    }
+
+    /// The tokens after all layers.
+    fn mixed(
+        &self,
+        mut tokens: Tensor<3>,
+        hidden: &Tensor<4>,
+        (n_patches, n_heads): (usize, usize),
+        mut noise: Option<&mut Noise>,
+    ) -> Tensor<3> {
+        for layer in &self.layers {
+            tokens = layer.forward(tokens, hidden, n_heads, noise.as_deref_mut());
+        }
+        for layer in &self.recurrences {
+            tokens = layer.forward(tokens, n_patches, noise.as_deref_mut());
+        }
+        self.norm.forward(tokens)
     }
 
     /// From the tokens of groups of steps to raw numbers of single steps.
@@ -137,82 +190,25 @@ impl Transformer {
     }
 }
 
-/// A pre-norm encoder layer: attention, then a feed-forward part, each added to its input.
-#[derive(Module, Debug)]
-struct Layer {
-    attention_norm: Norm,
-    qkv: Linear,
-    attention_out: Linear,
-    hidden_norm: Norm,
-    hidden_in: Linear,
-    hidden_out: Linear,
-}
-
-impl Layer {
-    fn new(architecture: &Architecture, device: &Device) -> Self {
-        let Architecture { d_model, d_hidden, .. } = *architecture;
-        Self {
-            attention_norm: Norm::new(d_model, device),
-            qkv: linear(d_model, 3 * d_model, device),
-            attention_out: linear(d_model, d_model, device),
-            hidden_norm: Norm::new(d_model, device),
-            hidden_in: linear(d_model, d_hidden, device),
-            hidden_out: linear(d_hidden, d_model, device),
-        }
-    }
-
-    fn forward(
-        &self,
-        tokens: Tensor<3>,
-        hidden: &Tensor<4>,
-        n_heads: usize,
-        mut noise: Option<&mut Noise>,
-    ) -> Tensor<3> {
-        let [n_windows, _, d_model] = tokens.dims();
-        let device = tokens.device();
-        let mut drop = |update: Tensor<3>| match noise.as_deref_mut() {
-            None => update,
-            Some(noise) => update * noise.mask(noise.dropout, [n_windows, 1, d_model], &device),
-        };
-        let update = self.attention(self.attention_norm.forward(tokens.clone()), hidden, n_heads);
-        let tokens = tokens + drop(update);
-        let update = self.hidden_in.forward(self.hidden_norm.forward(tokens.clone()));
-        let update = self.hidden_out.forward(relu(update));
-        tokens + drop(update)
-    }
-
-    fn attention(&self, tokens: Tensor<3>, hidden: &Tensor<4>, n_heads: usize) -> Tensor<3> {
-        let [n_windows, n_tokens, d_model] = tokens.dims();
-        let d_head = d_model / n_heads;
-        let qkv = self.qkv.forward(tokens).reshape([n_windows, n_tokens, 3 * n_heads, d_head]);
-        let qkv = qkv.swap_dims(1, 2);
-        let query = qkv.clone().narrow(1, 0, n_heads).mul_scalar((d_head as f32).sqrt().recip());
-        let key = qkv.clone().narrow(1, n_heads, n_heads);
-        let value = qkv.narrow(1, 2 * n_heads, n_heads);
-        let scores = query.matmul(key.swap_dims(2, 3)) + hidden.clone();
-        let mixed = softmax(scores, 3).matmul(value);
-        self.attention_out.forward(mixed.swap_dims(1, 2).reshape([n_windows, n_tokens, d_model]))
-    }
-}
-
 /// Division by the root of the mean square, then a learned scale (Zhang & Sennrich 2019).
 #[derive(Module, Debug)]
-struct Norm {
+pub(crate) struct Norm {
     scale: Param<Tensor<1>>,
 }
 
 impl Norm {
-    fn new(d_model: usize, device: &Device) -> Self {
+    pub(crate) fn new(d_model: usize, device: &Device) -> Self {
         Self { scale: zeros(vec![d_model], device) }
     }
 
-    fn forward<const D: usize>(&self, input: Tensor<D>) -> Tensor<D> {
+    pub(crate) fn forward<const D: usize>(&self, input: Tensor<D>) -> Tensor<D> {
         let size = input.clone().square().mean_dim(D - 1).add_scalar(1e-5).sqrt();
         input / size * self.scale.val().unsqueeze()
     }
 }
 
-fn linear(n_in: usize, n_out: usize, device: &Device) -> Linear {
+/// A layer of zeros.
+pub(crate) fn linear(n_in: usize, n_out: usize, device: &Device) -> Linear {
     LinearConfig::new(n_in, n_out).with_initializer(Initializer::Zeros).init(device)
 }
 
