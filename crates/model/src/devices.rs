@@ -307,7 +307,8 @@ mod gpu {
             return Err(DeviceError::Missing { name, looked_for, found });
         };
         // Pinned: left to itself, it would take OpenGL where Vulkan fails.
-        let options = Backend::wgpu_options().device_kind(*kind).graphics_api(WgpuBackend::Vulkan);
+        let options =
+            Backend::wgpu_options().device_kind(kind.clone()).graphics_api(WgpuBackend::Vulkan);
         let (backend, _) = options.init_with_setup().map_err(|error| {
             let (hardware, reason) = (hardware.clone(), error.to_string());
             DeviceError::Failed { name, hardware, reason }

@@ -1,18 +1,18 @@
 //! How fast networks train on one device, and whether they train as on the CPU: a JSON line a case.
 //!
-//! `tests/peers/gpu_training.py` reads these lines, trains the same networks in PyTorch on the same
+//! `tests/peers/gpu_training.py` reads these lines, trains the same networks in `PyTorch` on the same
 //! GPU, and prints its own. All data lies on the host at the start of a step, for both.
 
 use std::cell::Cell;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::Parser;
 use lifecycle::Digest;
 use model::{Architecture, Device, DeviceName, Noise, Size, initial_weights};
 use serde_json::{Value, json};
-use tests::gpu::{architecture, difference, losses, network, pace, rows};
+use tests::gpu::{architecture, difference, losses, network, now, pace, rows};
 use trainer::{Config, Rows};
 
 /// Steps that are not timed: kernels are compiled and chosen, memory is taken.
@@ -28,7 +28,7 @@ struct Flags {
     /// Sizes of networks
     #[arg(long, value_delimiter = ',', default_value = "small,base,large")]
     sizes: Vec<String>,
-    /// Rows of a step, each N, or NxM for M micro-batches of a step
+    /// Rows of a step, each N, or `NxM` for M micro-batches of a step
     #[arg(long, value_delimiter = ',', default_value = "4096,1024,256,4096x2")]
     batches: Vec<String>,
     /// Seconds for each case
@@ -56,7 +56,7 @@ fn main() -> ExitCode {
 }
 
 fn run(flags: &Flags) -> anyhow::Result<()> {
-    let started = Instant::now();
+    let started = now();
     let device = Device::open(flags.device)?;
     let about = json!({
         "case": "device", "device": device.name().to_string(), "hardware": device.hardware(),
@@ -196,13 +196,13 @@ fn parts(
     for call in 0..n_calls {
         let mut noise = Noise::new(call as u64, config.dropout as f32);
         let noise = has_dropout.then_some(&mut noise);
-        let begin = Instant::now();
+        let begin = now();
         let judged = Cell::new(begin);
         let (gradient, ()) = network.gradient(&weights, &windows, noise, |raw| {
-            judged.set(Instant::now());
+            judged.set(now());
             (raw.clone(), ())
         });
-        let end = Instant::now();
+        let end = now();
         anyhow::ensure!(gradient.iter().all(|slope| slope.is_finite()), "a slope is not finite");
         all.push(Parts { forward: judged.get() - begin, backward: end - judged.get() });
     }
