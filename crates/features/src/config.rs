@@ -16,6 +16,9 @@ pub struct Config {
     pub context: Option<usize>,
     /// Periods before the first test origin, that origin included; else by the protocol.
     pub cut: Option<usize>,
+    /// Everything up to the last period is known and no product is unseen: features for forecasts
+    /// of the future alone, which nothing scores. However short, a history will do.
+    pub whole: bool,
     /// Periods between test origins; else 3 weeks, 1 month or 7 days.
     pub step: Option<usize>,
     /// Levels of the category path that make the category of shares; else the data set's own.
@@ -32,6 +35,7 @@ impl Default for Config {
             horizon: None,
             context: None,
             cut: None,
+            whole: false,
             step: None,
             share_depth: None,
             shard_series: 2048,
@@ -52,6 +56,9 @@ impl Config {
         ];
         if let Some((field, _)) = at_least_one.iter().find(|(_, value)| *value == Some(0)) {
             return Err(Invalid::new(*field, "must be at least 1"));
+        }
+        if self.whole && self.cut.is_some() {
+            return Err(Invalid::new("cut", "must be left out where `whole` is true"));
         }
         if !(self.label_lambda > 0.0 && self.label_lambda <= 1.0) {
             return Err(Invalid::new("label_lambda", "must be above 0 and at most 1"));
@@ -75,6 +82,9 @@ impl Config {
         horizon: usize,
     ) -> Result<Split, Invalid> {
         let step = self.step.unwrap_or_else(|| frequency.origin_step());
+        if self.whole {
+            return Ok(Split { frequency, start, n_periods, horizon, cut: n_periods, step });
+        }
         let Some(cut) = self.cut else {
             let split = Split::new(frequency, start, n_periods, horizon)?;
             return Ok(Split { step, ..split });
@@ -113,5 +123,9 @@ mod tests {
         let given = split(Some(30)).expect("a split");
         assert_eq!((given.cut, given.step), (30, 2));
         assert!(split(Some(53)).is_err());
+        let whole = Config { whole: true, ..Config::default() };
+        let split = whole.split(Frequency::Week, (Period(2400), 5), 13).expect("a split");
+        assert_eq!(split.last_training_period(), Period(2404));
+        assert_eq!(Config { cut: Some(3), ..whole }.validate().expect_err("both").field, "cut");
     }
 }

@@ -102,7 +102,7 @@ pub fn run(
     }
     let products: BTreeSet<&ProductId> =
         panel.histories.iter().map(|history| &history.series.product).collect();
-    let unseen = unseen_products(products.iter().copied());
+    let unseen = if config.whole { Vec::new() } else { unseen_products(products.iter().copied()) };
     let unseen_set: BTreeSet<ProductId> = unseen.iter().cloned().collect();
     let (n_products, n_unseen) = (products.len(), unseen.len());
 

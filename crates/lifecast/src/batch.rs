@@ -16,17 +16,27 @@ use crate::{runner, stages};
 pub(crate) struct BatchFlags {
     /// Artifacts to read, each as NAME=DIGEST: what a stage before answered as `artifact`
     #[arg(value_parser = named_digest, value_name = "NAME=DIGEST")]
-    inputs: Vec<(String, Digest)>,
+    pub(crate) inputs: Vec<(String, Digest)>,
     /// The stage's settings, TOML: what stands in its section of a pipeline
     #[arg(long, value_name = "FILE.toml")]
     config: Option<PathBuf>,
     /// Copy the artifact's files into this folder
     #[arg(long, value_name = "FOLDER")]
-    out: Option<PathBuf>,
+    pub(crate) out: Option<PathBuf>,
     #[command(flatten)]
-    place: PlaceFlags,
+    pub(crate) place: PlaceFlags,
     #[command(flatten)]
-    urls: UrlFlags,
+    pub(crate) urls: UrlFlags,
+}
+
+impl BatchFlags {
+    /// The digest of an artifact that must be given.
+    pub(crate) fn input(&self, wanted: &str) -> Result<Digest, Failure> {
+        let given = self.inputs.iter().find(|(name, _)| name == wanted);
+        given.map(|(_, digest)| *digest).ok_or_else(|| {
+            Failure::usage(anyhow::anyhow!("{wanted} is missing: give {wanted}=DIGEST"))
+        })
+    }
 }
 
 /// Ingest reads raw files by a mapping.
@@ -45,7 +55,6 @@ pub(crate) enum Batch {
     Simulate,
     Features,
     Train,
-    Predict,
     Evaluate,
     Explain,
     Plan,
@@ -74,9 +83,6 @@ pub(crate) async fn run(
             use trainer::Inputs;
             stages.train(job("train", &flags, Inputs::NEEDED, Inputs::OPTIONAL)?).await?
         }
-        Batch::Predict => {
-            stages.predict(job("predict", &flags, predictor::Inputs::NEEDED, &[])?).await?
-        }
         Batch::Evaluate => {
             use evaluator::Inputs;
             stages.evaluate(job("evaluate", &flags, Inputs::NEEDED, Inputs::OPTIONAL)?).await?
@@ -104,7 +110,7 @@ pub(crate) async fn ingest(flags: IngestFlags, is_quiet: bool) -> Result<StageOu
 }
 
 /// The job that the flags describe.
-fn job<C: DeserializeOwned>(
+pub(crate) fn job<C: DeserializeOwned>(
     stage: &'static str,
     flags: &BatchFlags,
     needed: &[&str],
@@ -139,7 +145,7 @@ fn job<C: DeserializeOwned>(
 }
 
 /// Copies the artifact where it is wanted.
-async fn deliver(
+pub(crate) async fn deliver(
     mut stages: Stages,
     artifact: Digest,
     out: Option<&Path>,

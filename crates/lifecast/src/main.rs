@@ -8,6 +8,7 @@ mod failure;
 mod flags;
 mod get;
 mod pipeline;
+mod predict;
 mod remote;
 mod runner;
 mod serve;
@@ -29,6 +30,7 @@ use crate::failure::Failure;
 use crate::flags::{PlaceFlags, UrlFlags};
 use crate::get::GetFlags;
 use crate::pipeline::Pipeline;
+use crate::predict::PredictFlags;
 use crate::runner::Place;
 use crate::serve::ServeFlags;
 use crate::simulate::{SimulateFlags, Simulated};
@@ -67,8 +69,8 @@ enum Command {
     Features(BatchFlags),
     /// Train a model on `features`
     Train(BatchFlags),
-    /// Forecast `features` with a `model`
-    Predict(BatchFlags),
+    /// Forecast `features` with a `model`, or raw files with the built-in one
+    Predict(PredictFlags),
     /// Score `forecasts/NAME` on `features`, with the simulator's `truth` where there is one
     Evaluate(BatchFlags),
     /// Explain the `forecasts` of a `model` on `features`
@@ -140,7 +142,7 @@ async fn act(flags: Flags) -> Result<(), Failure> {
         Command::Ingest(flags) => answer_if(json, &batch::ingest(flags, quiet).await?),
         Command::Features(flags) => batch(Batch::Features, flags).await,
         Command::Train(flags) => batch(Batch::Train, flags).await,
-        Command::Predict(flags) => batch(Batch::Predict, flags).await,
+        Command::Predict(flags) => answer_if(json, &predict::predict(flags, quiet).await?),
         Command::Evaluate(flags) => batch(Batch::Evaluate, flags).await,
         Command::Explain(flags) => batch(Batch::Explain, flags).await,
         Command::Plan(flags) => batch(Batch::Plan, flags).await,

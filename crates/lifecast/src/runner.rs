@@ -65,7 +65,8 @@ impl LastRun {
         serde_json::from_slice(&std::fs::read(Self::path(work)).ok()?).ok()
     }
 
-    fn write(&self, work: &Path) -> Result<(), Failure> {
+    /// Says that this run was the last.
+    pub(crate) fn write(&self, work: &Path) -> Result<(), Failure> {
         let path = Self::path(work);
         let text = serde_json::to_vec(self).expect("two digests are plain data");
         std::fs::create_dir_all(work).map_err(|error| Failure::file(work, error))?;

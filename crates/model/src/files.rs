@@ -230,17 +230,46 @@ impl Description {
     }
 }
 
+/// The three files of a model.
+struct Files {
+    directory: PathBuf,
+    description: Vec<u8>,
+    weights: Vec<u8>,
+    fitted: Vec<u8>,
+}
+
 impl Model {
+    /// The model that is compiled in: a foundation model fitted to simulated lives, whose recipe is
+    /// `builtin/README.md` of this crate.
+    pub fn builtin() -> Result<Self, Error> {
+        Self::read(&Files {
+            directory: PathBuf::from("builtin"),
+            description: include_bytes!("../builtin/model.json").to_vec(),
+            weights: include_bytes!("../builtin/model.safetensors").to_vec(),
+            fitted: include_bytes!("../builtin/fitted.json").to_vec(),
+        })
+    }
+
     /// Reads a model's directory and checks that this version can answer by it.
     pub fn load(directory: &Path) -> Result<Self, Error> {
         let path = directory.join("model.json");
         if !path.exists() {
             return Err(Error::NoModel { path: directory.to_owned() });
         }
+        Self::read(&Files {
+            description: bytes(&path)?,
+            weights: bytes(&directory.join("model.safetensors"))?,
+            fitted: bytes(&directory.join("fitted.json"))?,
+            directory: directory.to_owned(),
+        })
+    }
+
+    fn read(files: &Files) -> Result<Self, Error> {
+        let path = files.directory.join("model.json");
         let damaged = |path: &Path, reason: String| Error::Damaged { path: path.into(), reason };
         let not_json = |path: &Path, error: serde_json::Error| damaged(path, error.to_string());
         let value: serde_json::Value =
-            serde_json::from_slice(&bytes(&path)?).map_err(|error| not_json(&path, error))?;
+            serde_json::from_slice(&files.description).map_err(|error| not_json(&path, error))?;
         let format = value.get("format").cloned().unwrap_or_default();
         if format != FORMAT {
             let (found, expected) = (format.to_string(), FORMAT.to_string());
@@ -266,19 +295,19 @@ impl Model {
             return Err(damaged(&path, "`calibrations` or `n_members` is empty".to_owned()));
         }
 
-        let path = directory.join("model.safetensors");
-        let stored = bytes(&path)?;
-        if Digest::of(&stored) != description.weights {
+        let path = files.directory.join("model.safetensors");
+        let stored = &files.weights;
+        if Digest::of(stored) != description.weights {
             let reason = "its digest is not the one in model.json".to_owned();
             return Err(damaged(&path, reason));
         }
         let layout = network.layout().repeated(description.n_members);
         let weights =
-            weights_from_bytes(&layout, &stored).map_err(|reason| damaged(&path, reason))?;
+            weights_from_bytes(&layout, stored).map_err(|reason| damaged(&path, reason))?;
 
-        let path = directory.join("fitted.json");
+        let path = files.directory.join("fitted.json");
         let fitted: Fitted =
-            serde_json::from_slice(&bytes(&path)?).map_err(|error| not_json(&path, error))?;
+            serde_json::from_slice(&files.fitted).map_err(|error| not_json(&path, error))?;
         Ok(Self::new(description, &network, weights, fitted))
     }
 

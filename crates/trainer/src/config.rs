@@ -26,7 +26,7 @@ pub struct Config {
     pub rank: usize,
     /// Seed of starting weights, order of rows and dropout.
     pub seed: u64,
-    /// Most steps of the optimiser.
+    /// Most steps of the optimiser; with a base model 0 are allowed: it is published as it is.
     pub steps_max: u64,
     /// Rows of one step.
     pub batch: usize,
@@ -77,6 +77,8 @@ pub enum Start {
     /// Random weights.
     #[default]
     Scratch,
+    /// The built-in model.
+    Builtin,
     /// The model given as input `base`.
     Model,
 }
@@ -180,7 +182,7 @@ impl Config {
         let counts = [
             ("members", self.members as u64, 64),
             ("rank", self.rank as u64, 256),
-            ("steps_max", self.steps_max, 10_000_000),
+            ("steps_max", self.steps_max.max(u64::from(self.from != Start::Scratch)), 10_000_000),
             ("batch", self.batch as u64, 1 << 16),
             ("micro_batch", self.micro_batch as u64, 4096),
             ("validate_every", self.validate_every, 10_000_000),

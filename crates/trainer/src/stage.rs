@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use artifacts::Folders;
 use lifecycle::{ErrorKind, Frequency, Invalid, ProductId, Progress};
@@ -16,7 +17,7 @@ use crate::rows::{Row, Rows, Source};
 use crate::scatter::Scatter;
 use crate::start::{dense_scaling, start_of_base};
 use crate::training::{Outcome, Stopped, train};
-use crate::validation::calibrate;
+use crate::validation::{calibrate, validate_model};
 
 /// Where the stage's inputs lie.
 #[derive(Debug, Clone)]
@@ -197,10 +198,16 @@ impl Data {
 }
 
 /// The model that training starts from, if any.
-fn base_model(config: &Config, inputs: &Inputs<'_>) -> Result<Option<Model>, Error> {
+fn base_model(config: &Config, inputs: &Inputs<'_>) -> Result<Option<Arc<Model>>, Error> {
     match (config.from, inputs.base) {
         (Start::Scratch, _) => Ok(None),
-        (Start::Model, Some(folder)) => Model::load(folder).map(Some).map_err(Error::Model),
+        (Start::Builtin, _) => {
+            Model::builtin().map(|model| Some(Arc::new(model))).map_err(Error::Model)
+        }
+        (Start::Model, Some(folder)) => {
+            let model = Model::load(folder).map_err(Error::Model)?;
+            Ok(Some(Arc::new(model)))
+        }
         (Start::Model, None) => {
             let reason = "names a model, but no input `base` is given";
             Err(Error::Config(Invalid::new("from", reason)))
@@ -257,14 +264,19 @@ fn run_on(
     progress: &dyn Progress,
 ) -> Result<Summary, Error> {
     let base = base_model(config, inputs)?;
-    let data = Data::cut(config, inputs, base.as_ref(), progress)?;
+    if let Some(base) = &base
+        && config.steps_max == 0
+    {
+        return publish(base, inputs.features[0], output);
+    }
+    let data = Data::cut(config, inputs, base.as_deref(), progress)?;
     let rows = &data.rows;
     let (n_training_rows, n_validation_rows) = (rows.training().len(), rows.validation().len());
     tracing::info!(n_training_rows, n_validation_rows, "cut rows");
     if n_training_rows == 0 {
         return Err(Error::NoRows);
     }
-    let (mut description, network, start) = prepared(config, &data, base.as_ref())?;
+    let (mut description, network, start) = prepared(config, &data, base.as_deref())?;
     let mut outcomes = Vec::with_capacity(config.members);
     for member in 0..config.members {
         let config = Config { seed: config.seed + member as u64, ..config.clone() };
@@ -276,15 +288,30 @@ fn run_on(
     }
     let best = &outcomes[0];
     let (n_trained, ranks) = (best.n_trained, best.ranks);
-    let (n_steps, best_step, validation) = (best.n_steps, best.best_step, best.validation);
+    let (n_steps, best_step) = (best.n_steps, best.best_step);
     describe(&mut description, config, rows, best);
     let weights: Vec<f32> = outcomes.iter().flat_map(|o| o.weights.iter().copied()).collect();
-    let lines: Vec<String> = outcomes.into_iter().flat_map(|outcome| outcome.lines).collect();
+    let mut lines: Vec<String> = outcomes.into_iter().flat_map(|outcome| outcome.lines).collect();
+    let raw = Model::new(description.clone(), &network, weights.clone(), data.fitted.clone());
+    if config.members > 1 {
+        let all = rows.rows.iter().filter(|row| row.validation.is_some()).collect::<Vec<_>>();
+        let of_all = validate_model(&raw, &all, &raw.network().workers());
+        description.training.validation = of_all.combined;
+        lines
+            .push(serde_json::json!({"members": config.members, "validation": of_all}).to_string());
+    }
     if description.kind.has_heads() {
         progress.report("calibrate", 0, 1);
-        description.calibrations = calibrations(&description, (&network, &weights), &data);
+        description.calibrations = calibrations(&raw, &data);
     }
-    let model = Model::new(description, &network, weights, data.fitted.clone());
+    let validation = description.training.validation;
+    // What was fitted on the data of a foundation model is of no use elsewhere.
+    let fitted = if config.foundation {
+        Fitted::unfitted(data.fitted.frequency()).with_standards_of(&data.fitted)
+    } else {
+        data.fitted.clone()
+    };
+    let model = Model::new(description, &network, weights, fitted);
     model.save(output).map_err(Error::Model)?;
     write(&output.join("training.jsonl"), &(lines.join("\n") + "\n"))?;
     if config.kind == Kind::Dense {
@@ -302,6 +329,31 @@ fn run_on(
         n_steps,
         best_step,
         validation,
+    })
+}
+
+/// Publishes a base model as it is for some features: a zero-shot model.
+fn publish(base: &Arc<Model>, features: &Path, output: &Path) -> Result<Summary, Error> {
+    let features = FeaturesDir::open(features).map_err(Error::Features)?;
+    let asked = features.meta().settings;
+    let settings = base.settings(asked);
+    let placed = base.on(features.fitted(), asked).map_err(Error::Model)?;
+    let description =
+        Description { settings, is_foundation: false, ..placed.description().clone() };
+    let (weights, fitted) = (placed.weights().to_vec(), placed.fitted().clone());
+    let model = Model::new(description, placed.network(), weights, fitted);
+    model.save(output).map_err(Error::Model)?;
+    write(&output.join("training.jsonl"), "")?;
+    Ok(Summary {
+        kind: model.description().kind,
+        n_parameters: model.weights().len(),
+        n_trained: 0,
+        n_ranks: 0,
+        n_training_rows: 0,
+        n_validation_rows: 0,
+        n_steps: 0,
+        best_step: 0,
+        validation: model.description().training.validation,
     })
 }
 
@@ -324,20 +376,15 @@ impl Progress for Member<'_> {
 }
 
 /// What is fitted on the validation rows of each frequency.
-fn calibrations(
-    description: &Description,
-    (network, weights): (&Network, &[f32]),
-    data: &Data,
-) -> BTreeMap<Frequency, Calibration> {
-    let workers = network.workers();
-    let raw = Model::new(description.clone(), network, weights.to_vec(), data.fitted.clone());
+fn calibrations(raw: &Model, data: &Data) -> BTreeMap<Frequency, Calibration> {
+    let workers = raw.network().workers();
     let of_frequency = |frequency: &Frequency| {
         let rows = data.validation(*frequency);
-        let calibration = calibrate(&raw, &rows, data.fitted.is_whole, &workers);
+        let calibration = calibrate(raw, &rows, data.fitted.is_whole, &workers);
         tracing::info!(?frequency, ?calibration, "calibrated");
         (*frequency, calibration)
     };
-    description.calibrations.keys().map(of_frequency).collect()
+    raw.description().calibrations.keys().map(of_frequency).collect()
 }
 
 fn describe(description: &mut Description, config: &Config, rows: &Rows, outcome: &Outcome) {

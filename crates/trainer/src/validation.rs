@@ -3,8 +3,9 @@
 
 use lifecycle::{LEVELS, WQL_LEVELS};
 use model::{
-    Calibration, Dependence, Judged, Masked, Model, N_TURN_CLASSES, N_UNIT_OUTPUTS, Network, Noise,
-    Outputs, Workers, loss_at, probability_of, quantiles, stage_logits, temperature,
+    Calibration, DenseScaling, Dependence, Judged, Masked, Model, N_TURN_CLASSES, N_UNIT_OUTPUTS,
+    Network, Noise, Outputs, Workers, loss_at, probability_of, quantiles, stage_logits,
+    temperature,
 };
 use panel::Window;
 use serde::{Deserialize, Serialize};
@@ -13,6 +14,9 @@ use crate::config::Config;
 use crate::losses::{dense_gradients, pinball, reconstruction_gradient};
 use crate::rows::{Row, Target};
 use crate::sums;
+
+/// Rows in one forward pass.
+const BATCH: usize = 64;
 
 /// Losses on validation rows.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
@@ -53,11 +57,14 @@ impl Sums {
 }
 
 /// Raw outputs for rows, in chunks, in order.
-fn outputs(network: &Network, rows: &[&Row], workers: &Workers) -> Vec<Outputs> {
-    let chunks: Vec<&[&Row]> = rows.chunks(network.answer_batch()).collect();
-    workers.map(&chunks, |_, chunk| {
-        network.outputs(&chunk.iter().map(|row| &row.window).collect::<Vec<_>>())
-    })
+fn outputs(
+    rows: &[&Row],
+    workers: &Workers,
+    answer: &(dyn Fn(&[&Window]) -> Outputs + Sync),
+) -> Vec<Outputs> {
+    let chunks: Vec<&[&Row]> = rows.chunks(BATCH).collect();
+    workers
+        .map(&chunks, |_, chunk| answer(&chunk.iter().map(|row| &row.window).collect::<Vec<_>>()))
 }
 
 /// Losses of these weights on validation rows.
@@ -73,10 +80,21 @@ pub(crate) fn validate(
         return Validation { reconstruction, combined, ..Validation::default() };
     }
     let network = network.with_weights(weights);
+    let all = outputs(rows, workers, &|windows| network.outputs(windows));
+    Validation { reconstruction, ..judged(&all, rows, network.dense_scaling()) }
+}
+
+/// Losses of the mean of all members of a model on validation rows.
+pub(crate) fn validate_model(model: &Model, rows: &[&Row], workers: &Workers) -> Validation {
+    let all = outputs(rows, workers, &|windows| model.outputs(windows));
+    judged(&all, rows, model.network().dense_scaling())
+}
+
+/// Losses of the raw outputs for rows, which come in chunks.
+fn judged(all: &[Outputs], rows: &[&Row], dense: Option<DenseScaling>) -> Validation {
     let (mut sums, mut heads) = (Sums::default(), Heads::default());
-    let chunks = rows.chunks(network.answer_batch());
-    for (outputs, chunk) in outputs(&network, rows, workers).iter().zip(chunks) {
-        match network.dense_scaling() {
+    for (outputs, chunk) in all.iter().zip(rows.chunks(BATCH)) {
+        match dense {
             None => {
                 for (raw, row) in outputs.rows().zip(chunk) {
                     let Some(target) = &row.validation else { continue };
@@ -100,7 +118,7 @@ pub(crate) fn validate(
     let (turns, stages) = (Heads::loss(&heads.turns), Heads::loss(&heads.stages));
     let squared = mean(sums.squared);
     let combined = f64::midpoint(wql, wql_even) + turns + 0.5 * stages + squared;
-    Validation { wql, wql_even, turns, stages, squared, reconstruction, combined }
+    Validation { wql, wql_even, turns, stages, squared, reconstruction: 0.0, combined }
 }
 
 /// Mean squared error of the units of masked patches, the same ones in every call; 0 where the
@@ -114,7 +132,7 @@ fn reconstruction(
     if config.losses.reconstruction <= 0.0 || rows.is_empty() {
         return 0.0;
     }
-    let chunks: Vec<&[&Row]> = rows.chunks(network.answer_batch()).collect();
+    let chunks: Vec<&[&Row]> = rows.chunks(BATCH).collect();
     let losses = workers.map(&chunks, |index, chunk| {
         let windows: Vec<&Window> = chunk.iter().map(|row| &row.window).collect();
         let mut noise = Noise::new(index as u64, 0.0);
@@ -183,10 +201,7 @@ pub(crate) fn calibrate(
     is_whole: bool,
     workers: &Workers,
 ) -> Calibration {
-    let chunks: Vec<&[&Row]> = rows.chunks(model.network().answer_batch()).collect();
-    let outputs = workers.map(&chunks, |_, chunk| {
-        model.outputs(&chunk.iter().map(|row| &row.window).collect::<Vec<_>>())
-    });
+    let outputs = outputs(rows, workers, &|windows| model.outputs(windows));
     let raws: Vec<_> = outputs.iter().flat_map(Outputs::rows).collect();
     let mut heads = Heads::default();
     for (raw, row) in raws.iter().zip(rows) {

@@ -7,6 +7,7 @@
 mod bad_input;
 mod damaged;
 mod killed;
+mod lives;
 mod reported;
 mod shop;
 mod threads;

@@ -19,14 +19,26 @@ enum Priced {
 
 const PRICED: [Priced; 3] = [Priced::Always, Priced::WhereSold, Priced::Never];
 
+/// What is written down of each period, beside units.
+#[derive(Debug, Clone, Copy)]
+struct Columns {
+    priced: Priced,
+    has_promotions: bool,
+    has_stock: bool,
+}
+
+/// Which dates of a life are written down.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Dates {
+    pub(crate) has_launch: bool,
+    pub(crate) has_end: bool,
+}
+
 /// How a shop keeps its books.
 #[derive(Debug, Clone)]
 pub(crate) struct Books {
-    priced: Priced,
-    knows_promotions: bool,
-    knows_stock: bool,
-    pub(crate) knows_launch: bool,
-    pub(crate) knows_end: bool,
+    columns: Columns,
+    pub(crate) dates: Dates,
     /// Nothing is written once a product is taken off.
     pub(crate) stops: bool,
     /// Share of cells lost one by one.
@@ -80,11 +92,15 @@ impl Books {
         let slips = draws.chance(ranges::SLIP_SHOPS);
         let is_scaled = draws.chance(ranges::SCALED_SHOPS);
         Self {
-            priced,
-            knows_promotions: draws.chance(ranges::PROMOTION_KNOWN_SHOPS),
-            knows_stock: draws.chance(ranges::STOCK_KNOWN_SHOPS),
-            knows_launch: draws.chance(ranges::LAUNCH_KNOWN_SHOPS),
-            knows_end: draws.chance(ranges::END_KNOWN_SHOPS),
+            columns: Columns {
+                priced,
+                has_promotions: draws.chance(ranges::PROMOTION_KNOWN_SHOPS),
+                has_stock: draws.chance(ranges::STOCK_KNOWN_SHOPS),
+            },
+            dates: Dates {
+                has_launch: draws.chance(ranges::LAUNCH_KNOWN_SHOPS),
+                has_end: draws.chance(ranges::END_KNOWN_SHOPS),
+            },
             stops: draws.chance(ranges::STOPPING_SHOPS),
             holes: if is_holed { holes } else { 0.0 },
             gap: gap_start..if has_gap { gap_start + gap } else { gap_start },
@@ -106,16 +122,16 @@ impl Books {
         let Event { index, is_on_sale, units, in_stock, price, promotion, stage } = event;
         let is_lost = self.gap.contains(&index) || (self.holes > 0.0 && draws.chance(self.holes));
         let known = |is_known: bool, value: f64| if is_known { value } else { f64::NAN };
-        let has_price = match self.priced {
+        let has_price = match self.columns.priced {
             Priced::Always => is_on_sale,
             Priced::WhereSold => units > 0.0,
             Priced::Never => false,
         };
         Cell {
             units: known(!is_lost, self.scaled(units)),
-            in_stock: known(self.knows_stock && is_on_sale, (1e3 * in_stock).round() / 1e3),
+            in_stock: known(self.columns.has_stock && is_on_sale, (1e3 * in_stock).round() / 1e3),
             price: known(has_price && !is_lost, price),
-            promotion: known(self.knows_promotions && is_on_sale, promotion),
+            promotion: known(self.columns.has_promotions && is_on_sale, promotion),
             stage,
         }
     }

@@ -23,6 +23,7 @@ pub(crate) struct Courses {
     age_before: f64,
     /// Where in the year the first of two drops falls.
     drop: Option<f64>,
+    slow: f64,
     relaunched: f64,
     shifts: f64,
     delisted: f64,
@@ -49,6 +50,7 @@ impl Courses {
             launched: ranges::LAUNCHED.draw(draws),
             age_before: ranges::AGE_BEFORE.draw(draws),
             drop: draws.chance(ranges::DROP_SHOPS).then(|| draws.unit()),
+            slow: ranges::SLOW_LIVES.draw(draws),
             relaunched: ranges::RELAUNCH_LIVES.draw(draws),
             shifts: ranges::SHIFTS.draw(draws),
             delisted: ranges::DELISTED.draw(draws),
@@ -64,6 +66,9 @@ impl Courses {
         let n = (calendar.n_periods as i32 - launch) as usize + n_ahead;
         let ages = Ages { n, weeks: calendar.weeks };
         let mut curve = self.pace.curve(draws, shape, ages);
+        if draws.chance(self.slow) {
+            wait(draws, &mut curve, ages);
+        }
         if draws.chance(self.relaunched) {
             self.relaunch(draws, &mut curve, ages);
         }
@@ -104,8 +109,11 @@ impl Courses {
 
     /// Lasting changes, up or down: a competitor, a better place in the shop.
     fn shift(&self, draws: &mut Draws, level: &mut [f64], calendar: &Calendar) {
+        if self.shifts == 0.0 {
+            return;
+        }
         let mut weeks = 0.0;
-        while self.shifts > 0.0 {
+        loop {
             weeks += draws.exponential(YEAR / self.shifts);
             let age = (weeks / calendar.weeks) as usize;
             if age >= level.len() {
@@ -131,6 +139,17 @@ impl Courses {
         let end = sunk.map_or(sudden, |sunk| sunk.min(sudden));
         (end < curve.level.len()).then_some(end)
     }
+}
+
+/// Some weeks at a low level before the curve begins.
+fn wait(draws: &mut Draws, curve: &mut Curve, ages: Ages) {
+    let n_weeks = ranges::SLOW_WEEKS.draw(draws);
+    let n_waiting = ((n_weeks / ages.weeks) as usize).min(ages.n);
+    let level = ranges::SLOW_LEVEL.draw(draws);
+    curve.level.rotate_right(n_waiting);
+    curve.level[..n_waiting].fill(level);
+    curve.restarts.iter_mut().for_each(|age| *age += n_waiting);
+    curve.restarts.retain(|age| *age < ages.n);
 }
 
 /// The highest level from an age on, and its age.
@@ -240,11 +259,12 @@ mod tests {
     }
 
     #[test]
-    fn a_relaunch_a_shift_and_a_sudden_end_change_a_course() {
+    fn a_wait_a_relaunch_a_shift_and_a_sudden_end_change_a_course() {
         let calendar = calendar(Frequency::Week);
         let mut draws = Draws::named("changes");
         let calm = Courses {
             drop: None,
+            slow: 0.0,
             relaunched: 0.0,
             shifts: 0.0,
             delisted: 0.0,
@@ -257,6 +277,11 @@ mod tests {
         assert_eq!(base.end, None);
         let shifted = course(Courses { shifts: 4.0, ..calm });
         assert_ne!(base.level, shifted.level);
+        let n_introduced = |slow| {
+            let stages = course(Courses { slow, ..calm }).stages(calendar.n_periods);
+            stages.into_iter().filter(|stage| *stage == Stage::Introduction).count()
+        };
+        assert!(n_introduced(1.0) > n_introduced(0.0));
         let ended = course(Courses { sudden: 12.0, ..calm });
         assert!(ended.end.is_some());
         let n_restarts = |relaunched| -> usize {

@@ -87,7 +87,7 @@ impl Plan<'_> {
         let mut cells: Vec<Cell> =
             (first..stop.max(first + 1)).map(|index| self.cell(draws, index)).collect();
         // Whoever does not know the launch has a first row where something was sold.
-        let n_before = if self.books.knows_launch {
+        let n_before = if self.books.dates.has_launch {
             0
         } else {
             cells.iter().position(|cell| cell.units > 0.0).unwrap_or(0)
@@ -101,8 +101,8 @@ impl Plan<'_> {
             category,
             first: first + n_before,
             cells,
-            launch: self.books.knows_launch.then(|| day(self.course.launch())),
-            end: end.filter(|_| self.books.knows_end).map(day),
+            launch: self.books.dates.has_launch.then(|| day(self.course.launch())),
+            end: end.filter(|_| self.books.dates.has_end).map(day),
         }
     }
 

@@ -72,12 +72,12 @@ pub(crate) const WALK: Log = Log(0.03, 0.4);
 /// Spread of the weights of shapes over shops, of the logarithm.
 pub(crate) const SHAPE_SPREAD: f64 = 1.2;
 pub(crate) const RISE: Log = Log(1.5, 30.0);
-pub(crate) const PLATEAU: Log = Log(3.0, 160.0);
-pub(crate) const FADE: Log = Log(4.0, 120.0);
+pub(crate) const PLATEAU: Log = Log(4.0, 200.0);
+pub(crate) const FADE: Log = Log(8.0, 160.0);
 /// Spread of durations within a shop, of the logarithm.
 pub(crate) const PACE_SPREAD: Even = Even(0.4, 1.0);
 /// Share of a shop's lives that hardly ever fade.
-pub(crate) const EVERGREEN: Even = Even(0.0, 0.6);
+pub(crate) const EVERGREEN: Even = Even(0.0, 0.75);
 pub(crate) const FAD_RISE: Log = Log(0.7, 4.0);
 pub(crate) const FAD_FADE: Log = Log(1.5, 10.0);
 /// Knots of a piecewise-linear life, and weeks between them.
@@ -95,16 +95,20 @@ pub(crate) const LAUNCHED: Even = Even(0.15, 0.9);
 pub(crate) const AGE_BEFORE: Log = Log(15.0, 300.0);
 /// Shops that launch in two drops a year.
 pub(crate) const DROP_SHOPS: f64 = 0.2;
+/// Share of a shop's lives that wait before they take off, for how many weeks, at which level.
+pub(crate) const SLOW_LIVES: Even = Even(0.0, 0.5);
+pub(crate) const SLOW_WEEKS: Log = Log(3.0, 40.0);
+pub(crate) const SLOW_LEVEL: Even = Even(0.01, 0.09);
 pub(crate) const RELAUNCH_LIVES: Even = Even(0.0, 0.15);
 pub(crate) const RELAUNCH_HEIGHT: Even = Even(0.3, 1.5);
 /// Lasting changes of level per year, and the spread of their logarithm.
 pub(crate) const SHIFTS: Even = Even(0.0, 0.35);
 pub(crate) const SHIFT_SPREAD: f64 = 0.55;
 /// Share of lives that the shop takes off once they have sunk to a share of their peak.
-pub(crate) const DELISTED: Even = Even(0.1, 1.0);
-pub(crate) const PATIENCE: Log = Log(0.01, 0.3);
+pub(crate) const DELISTED: Even = Even(0.05, 0.9);
+pub(crate) const PATIENCE: Log = Log(0.01, 0.2);
 /// Ends out of nothing.
-pub(crate) const SUDDEN: Log = Log(0.01, 0.35);
+pub(crate) const SUDDEN: Log = Log(0.005, 0.2);
 
 // Level and noise.
 /// Units a week at the peak: the middle of a shop lies at `low + (high - low) u^skew` decades.
@@ -125,21 +129,21 @@ pub(crate) const LEVEL_ENDS: (f64, f64) = (0.04, 5_000.0);
 /// Wandering of a life's own level over a year, of the logarithm.
 pub(crate) const OWN_WALK: Log = Log(0.05, 0.7);
 /// Noise that lasts: weeks of memory, and standard deviation of the logarithm.
-pub(crate) const MEMORY: Log = Log(1.5, 26.0);
-pub(crate) const LASTING: Log = Log(0.05, 0.7);
+pub(crate) const MEMORY: Log = Log(1.5, 20.0);
+pub(crate) const LASTING: Log = Log(0.08, 0.85);
 /// Shape of the gamma factor of one week; small is wild.
 pub(crate) const STEADINESS: Log = Log(0.5, 60.0);
 pub(crate) const STEADINESS_SPREAD: f64 = 0.5;
 
 // Counts.
 /// Weights of singles, packs and wholesale lots, before each is raised by its own chance.
-pub(crate) const LOT_SPREAD: f64 = 1.5;
-pub(crate) const LOT_WEIGHTS: [f64; 3] = [1.0, 0.35, 0.3];
+pub(crate) const LOT_SPREAD: f64 = 1.3;
+pub(crate) const LOT_WEIGHTS: [f64; 3] = [1.0, 0.35, 0.18];
 /// Intermittent buying: share of time in which anybody buys, and weeks of a run of it.
-pub(crate) const INTERMITTENT_SHOPS: f64 = 0.4;
-pub(crate) const INTERMITTENT_LIVES: Even = Even(0.1, 1.0);
-pub(crate) const BUYING_SHARE: Even = Even(0.12, 0.9);
-pub(crate) const BUYING_RUN: Log = Log(0.6, 5.0);
+pub(crate) const INTERMITTENT_SHOPS: f64 = 0.35;
+pub(crate) const INTERMITTENT_LIVES: Even = Even(0.05, 0.8);
+pub(crate) const BUYING_SHARE: Even = Even(0.15, 0.95);
+pub(crate) const BUYING_RUN: Log = Log(0.4, 3.0);
 
 // Offers.
 pub(crate) const PRICE: Log = Log(0.5, 300.0);
@@ -169,7 +173,7 @@ pub(crate) const SHORTAGE_WEEKS: Log = Log(0.5, 8.0);
 pub(crate) const STOCK_KNOWN_SHOPS: f64 = 0.35;
 
 // Books.
-pub(crate) const LAUNCH_KNOWN_SHOPS: f64 = 0.35;
+pub(crate) const LAUNCH_KNOWN_SHOPS: f64 = 0.4;
 pub(crate) const END_KNOWN_SHOPS: f64 = 0.2;
 /// Shops whose files stop with a life, in place of zeros to the panel's end.
 pub(crate) const STOPPING_SHOPS: f64 = 0.15;

@@ -33,10 +33,10 @@ pub(crate) const SHAPES: [(Shape, f64); 10] = [
     (Shape::Family(Family::LogisticFade), 0.12),
     (Shape::Family(Family::PowerFade), 0.09),
     (Shape::LogNormal, 0.06),
-    (Shape::Staple, 0.17),
+    (Shape::Staple, 0.22),
     (Shape::Pieces, 0.08),
-    (Shape::Returns, 0.05),
-    (Shape::Fad, 0.06),
+    (Shape::Returns, 0.03),
+    (Shape::Fad, 0.04),
 ];
 
 /// How a shop's lives are shaped and how long they take.

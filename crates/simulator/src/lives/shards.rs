@@ -14,7 +14,7 @@ use crate::Error;
 use crate::files::{dates, optional_numbers, texts, write};
 
 /// A shard is closed once it has so many periods of lives: bounds what a worker holds.
-const PERIODS_MIN: usize = 400_000;
+const PERIODS_MIN: usize = 200_000;
 
 /// Folders of the two tables, below the output.
 pub(crate) const FOLDERS: [&str; 2] = ["panel", "products"];

@@ -96,7 +96,9 @@ impl Tally {
     /// Counts one shop.
     pub(crate) fn of_shop(lives: &[Life], calendar: &Calendar) -> Self {
         let mut tally = Self::default();
-        lives.iter().for_each(|life| tally.count(life, calendar));
+        for life in lives {
+            tally.count(life, calendar);
+        }
         let mut category = vec![0.0; calendar.n_periods];
         for life in lives {
             for (total, cell) in category[life.first..].iter_mut().zip(&life.cells) {
