@@ -16,6 +16,13 @@ if ! has chromium; then
     apt-get install -y --no-install-recommends chromium fonts-dejavu-core
 fi
 
+# A Vulkan driver that is software: the GPU's path is tested on it.
+if ! ldconfig -p | grep -q 'libvulkan\.so\.1' || ! ls /usr/share/vulkan/icd.d/lvp_icd* >/dev/null 2>&1; then
+  as_root apt-get update
+  as_root env DEBIAN_FRONTEND=noninteractive \
+    apt-get install -y --no-install-recommends libvulkan1 mesa-vulkan-drivers
+fi
+
 # Bans, licences and sources of all dependencies. Unoptimised: it runs for a second.
 if ! has cargo-deny; then
   cargo install cargo-deny --locked --profile dev

@@ -9,10 +9,15 @@ use xshell::{Shell, cmd};
 
 use crate::cargo::cargo;
 use crate::ci::{Step, say};
-use crate::programs;
+use crate::{gpu, programs};
 
 /// What `--full` adds.
-pub(crate) const STEPS: &[Step] = &[("cargo-deny", deny), ("report", report)];
+pub(crate) const STEPS: &[Step] = &[
+    ("cargo-deny", deny),
+    ("report", report),
+    ("test-gpu", gpu::test),
+    ("check with cuda", gpu::check_cuda),
+];
 
 /// Bans, licences and sources of all dependencies, by `deny.toml`.
 fn deny(sh: &Shell) -> anyhow::Result<()> {

@@ -7,6 +7,7 @@ mod cargo;
 mod ci;
 mod codegen;
 mod full;
+mod gpu;
 mod programs;
 mod tidy;
 
@@ -52,6 +53,8 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         rest: Vec<OsString>,
     },
+    /// Hold training on a GPU against the CPU, on a Vulkan driver that is software.
+    TestGpu,
     /// Start every stage as a process of its own and drive them from end to end.
     E2e {
         /// Arguments of the `e2e` program.
@@ -76,6 +79,7 @@ fn run() -> anyhow::Result<ExitCode> {
         Task::Ci { full } => ci::run(&sh, full)?,
         Task::Codegen { check } => codegen::run(&sh, check)?,
         Task::Tidy => tidy::run(&sh)?,
+        Task::TestGpu => gpu::test(&sh)?,
         Task::Demo { data, json, rest } => {
             let mut arguments = Vec::new();
             if let Some(data) = data {

@@ -33,7 +33,8 @@ pub(crate) struct Findings {
     version: &'static str,
     target: &'static str,
     n_cores: usize,
-    device: &'static str,
+    /// What `--device` may name, and what each is.
+    devices: Vec<(String, String)>,
     code_versions: Vec<(&'static str, &'static str)>,
     checks: Vec<Check>,
 }
@@ -55,8 +56,11 @@ impl Check {
 impl Findings {
     /// The findings for people.
     pub(crate) fn text(&self) -> String {
-        let Self { version, target, n_cores, device, code_versions: _, checks } = self;
-        let mut text = format!("lifecast {version}\n{n_cores} cores, device {device}\n{target}\n");
+        let Self { version, target, n_cores, devices, code_versions: _, checks } = self;
+        let mut text = format!("lifecast {version}\n{n_cores} cores\n{target}\n");
+        for (name, hardware) in devices {
+            let _ = writeln!(text, "--device {name}: {hardware}");
+        }
         for Check { what, problem } in checks {
             let result = problem.as_deref().unwrap_or("ok");
             let _ = writeln!(text, "{what}: {result}");
@@ -75,11 +79,14 @@ impl Findings {
 
 /// Looks at everything that the flags name.
 pub(crate) async fn examine(flags: &DoctorFlags) -> Findings {
-    let PlaceFlags { store, work } = &flags.place;
+    let PlaceFlags { store, work, device } = &flags.place;
     let mut checks = vec![
         Check::new(format!("store {store}"), check_store(store).await),
         Check::new(format!("work folder {}", work.display()), check_folder(work)),
+        Check::new(format!("device {device}"), check_device(*device)),
     ];
+    let devices = model::devices();
+    let devices = devices.into_iter().map(|(name, hardware)| (name.to_string(), hardware));
     if let Some(path) = &flags.pipeline {
         let read = Pipeline::read(path).map(drop).map_err(|error| format!("{error:#}"));
         checks.push(Check::new("pipeline", read));
@@ -99,7 +106,7 @@ pub(crate) async fn examine(flags: &DoctorFlags) -> Findings {
         version: env!("CARGO_PKG_VERSION"),
         target: TARGET,
         n_cores: thread::available_parallelism().map_or(1, usize::from),
-        device: "cpu",
+        devices: devices.collect(),
         code_versions: CODE_VERSIONS.to_vec(),
         checks,
     }
@@ -116,6 +123,11 @@ async fn check_store(uri: &str) -> Result<(), String> {
     };
     let said = |error: artifacts::Error| service::error_chain(&error);
     Store::open(uri).map_err(said)?.lookup(&key).await.map(drop).map_err(said)
+}
+
+/// Whether networks can compute there.
+fn check_device(name: model::DeviceName) -> Result<(), String> {
+    model::Device::open(name).map(drop).map_err(|error| error.to_string())
 }
 
 /// Whether files can be written into the folder.

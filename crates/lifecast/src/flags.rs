@@ -2,6 +2,10 @@
 
 use std::path::PathBuf;
 
+use model::DeviceName;
+
+use crate::failure::Failure;
+
 /// Where artifacts and unfinished work are.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct PlaceFlags {
@@ -11,6 +15,19 @@ pub(crate) struct PlaceFlags {
     /// Folder for fetched artifacts, checkpoints and unfinished work
     #[arg(long, env = "LIFECAST_WORK", default_value = "lifecast-work")]
     pub(crate) work: PathBuf,
+    /// Where networks compute in this process: `cpu`, or the GPU `gpu:N`, in 32 bits or `gpu:N/f16`
+    #[arg(long, env = "LIFECAST_DEVICE", default_value_t, value_name = "cpu|gpu:N")]
+    pub(crate) device: DeviceName,
+}
+
+impl PlaceFlags {
+    /// Opens the device that networks of this process compute on.
+    pub(crate) fn open_device(&self) -> Result<(), Failure> {
+        let device =
+            model::compute_on(self.device).map_err(|error| Failure::usage(error.into()))?;
+        tracing::debug!(device = %self.device, hardware = device.hardware(), "opened");
+        Ok(())
+    }
 }
 
 /// Where the servers of stages are. A stage without one runs in this process.

@@ -92,6 +92,7 @@ pub(crate) async fn serve(flags: ServeFlags, is_quiet: bool, is_json: bool) -> R
 
 fn services(flags: &ServeFlags, served: &BTreeSet<Served>) -> Result<Services, Failure> {
     let ServeFlags { place, server, .. } = flags;
+    place.open_device()?;
     let store = Store::open(&place.store)?;
     let runs = Runs::new(&server.runs);
     let stage = |name: &str| Stage::new(&runs, workplace(name, &store, &place.work));

@@ -73,6 +73,7 @@ impl Stages {
         urls: &UrlFlags,
         is_quiet: bool,
     ) -> Result<Self, Failure> {
+        place.open_device()?;
         let store = Store::open(&place.store)?;
         let (folder, urls) = (place.work.clone(), urls.clone());
         Ok(Self { store, folder, urls, is_quiet, outcomes: Vec::new() })
@@ -221,12 +222,17 @@ impl Stages {
 
 /// Where a stage works: all that uses this store and program finds each other's artifacts.
 pub(crate) fn workplace(stage: &str, store: &Store, folder: &Path) -> Workplace {
+    // The other stages make the same bytes wherever networks compute.
+    let device = match stage {
+        "train" | "predict" | "explain" => model::process_device().kind(),
+        _ => "cpu".to_owned(),
+    };
     let known = CODE_VERSIONS.iter().find(|(name, _)| *name == stage);
     Workplace {
         stage: stage.to_owned(),
         code_version: known.map_or("", |(_, version)| version).to_owned(),
         execution: BTreeMap::from([
-            ("device".to_owned(), "cpu".to_owned()),
+            ("device".to_owned(), device),
             ("target".to_owned(), TARGET.to_owned()),
             ("world_size".to_owned(), "1".to_owned()),
         ]),

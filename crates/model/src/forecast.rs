@@ -17,9 +17,6 @@ use crate::network::Network;
 use crate::trees::Trees;
 use crate::workers::Workers;
 
-/// Windows in one forward pass: enough for full matrix products, few enough to stay in cache.
-const BATCH: usize = 64;
-
 /// A trained model, ready to answer.
 #[derive(Debug)]
 pub struct Model {
@@ -53,7 +50,7 @@ impl Model {
         } else {
             Dependence::independent(horizon)
         };
-        let workers = Workers::default();
+        let workers = network.workers();
         let trees = None;
         Self { description, members, weights, trees, fitted, calibration, dependence, workers }
     }
@@ -211,7 +208,7 @@ impl Model {
 /// Forecasts for windows, in their order. What else is in the call changes no answer beyond
 /// rounding of the last digit.
 pub fn forecast(model: &Model, windows: &[Window]) -> Vec<Forecast> {
-    let chunks: Vec<&[Window]> = windows.chunks(BATCH).collect();
+    let chunks: Vec<&[Window]> = windows.chunks(model.network().answer_batch()).collect();
     let answers = model.workers.map(&chunks, |_, chunk| {
         let outputs = model.outputs(&chunk.iter().collect::<Vec<_>>());
         if model.description.kind.has_heads() {

@@ -2,6 +2,7 @@
 //!
 //! | file | what |
 //! |---|---|
+//! | `devices` | the CPU, GPUs, and which of them a process computes on |
 //! | `architecture` | kinds, sizes and shapes of networks |
 //! | `batch` | windows as tensors |
 //! | `patches`, `dense`, `network` | the networks and what they have in common |
@@ -21,6 +22,7 @@ mod batch;
 mod calibration;
 mod dense;
 mod dependence;
+mod devices;
 mod files;
 mod forecast;
 mod heads;
@@ -37,6 +39,9 @@ pub use batch::Batch;
 pub use calibration::{Blend, Calibration, Judged, blend, loss_at, temperature};
 pub use dense::{DENSE_INPUTS, DenseScaling};
 pub use dependence::{Dependence, N_PATHS, probability_of, quantile_of};
+pub use devices::{
+    Device, DeviceError, DeviceName, Precision, compute_on, devices, process_device,
+};
 pub use files::{Description, Error, FORMAT, Training, weights_from_bytes, weights_to_bytes};
 pub use forecast::{Model, forecast, paths};
 pub use heads::{

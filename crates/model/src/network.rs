@@ -1,15 +1,17 @@
 //! What a forecast and a training loop need of a network, whichever it is.
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device as Backend, Tensor, Transaction};
 use panel::Window;
 
 use crate::architecture::{Architecture, Kind};
 use crate::batch::{Batch, tensor};
 use crate::dense::{Dense, DenseScaling};
+use crate::devices::{Device, DeviceName, process_device};
 use crate::heads::{N_STAGE_LOGITS, N_TURN_LOGITS, N_UNIT_OUTPUTS, Outputs};
 use crate::noise::Noise;
 use crate::patches::{Patches, Raw};
-use crate::weights::{Layout, flat_gradients, to_floats, with_weights};
+use crate::weights::{Layout, flat_gradients, floats, to_floats, with_weights};
+use crate::workers::Workers;
 
 /// A network's shape; weights are added by [`Network::with_weights`].
 #[derive(Debug, Clone)]
@@ -28,18 +30,55 @@ enum Backbone {
 type OutputGradients = Outputs;
 
 impl Network {
-    /// A network of patches, of zeros, on the CPU.
+    /// A network of patches, of zeros, on the device of this process.
     pub fn patches(architecture: Architecture) -> Self {
-        let device = Device::flex();
-        let module = Box::new(Patches::new(&architecture, &device));
+        let device = process_device().clone();
+        let module = Box::new(Patches::new(&architecture, device.backend()));
         Self { backbone: Backbone::Patches { module, architecture }, device }
     }
 
-    /// The dense baseline, of zeros, on the CPU.
+    /// The dense baseline, of zeros, on the device of this process.
     pub fn dense(scaling: DenseScaling, horizon: usize) -> Self {
-        let device = Device::flex();
-        let module = Box::new(Dense::new(&device));
+        let device = process_device().clone();
+        let module = Box::new(Dense::new(device.backend()));
         Self { backbone: Backbone::Dense { module, scaling, horizon }, device }
+    }
+
+    /// The same network, of zeros, on another device.
+    #[must_use]
+    pub fn on(&self, device: &Device) -> Self {
+        let backbone = match self.backbone {
+            Backbone::Patches { architecture, .. } => {
+                let module = Box::new(Patches::new(&architecture, device.backend()));
+                Backbone::Patches { module, architecture }
+            }
+            Backbone::Dense { scaling, horizon, .. } => {
+                let module = Box::new(Dense::new(device.backend()));
+                Backbone::Dense { module, scaling, horizon }
+            }
+        };
+        Self { backbone, device: device.clone() }
+    }
+
+    /// Where it computes.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// Windows of one forward pass that answers: on a CPU enough for full matrix products and few
+    /// enough to stay in its cache, on a GPU as many as keep it busy.
+    pub fn answer_batch(&self) -> usize {
+        if self.device.name() == DeviceName::Cpu { 64 } else { 2048 }
+    }
+
+    /// Threads for its forward and backward passes: on a CPU one for each core; on a GPU two, so
+    /// that one prepares a batch while the GPU works on the other's.
+    pub fn workers(&self) -> Workers {
+        match self.device.name() {
+            DeviceName::Cpu => Workers::default(),
+            DeviceName::Gpu(..) => Workers::new(2),
+            DeviceName::Software => Workers::new(1),
+        }
     }
 
     /// Which network this is.
@@ -69,48 +108,42 @@ impl Network {
     /// The network with these weights, for answering.
     #[must_use]
     pub fn with_weights(&self, weights: &[f32]) -> Self {
-        self.placed(weights, &self.device)
+        self.placed(weights, self.device.backend())
     }
 
-    fn placed(&self, weights: &[f32], device: &Device) -> Self {
+    fn placed(&self, weights: &[f32], backend: &Backend) -> Self {
         let backbone = match self.backbone.clone() {
             Backbone::Patches { module, architecture } => {
-                let module = Box::new(with_weights(*module, weights, device));
+                let module = Box::new(with_weights(*module, weights, backend));
                 Backbone::Patches { module, architecture }
             }
             Backbone::Dense { module, scaling, horizon } => {
-                let module = Box::new(with_weights(*module, weights, device));
+                let module = Box::new(with_weights(*module, weights, backend));
                 Backbone::Dense { module, scaling, horizon }
             }
         };
-        Self { backbone, device: device.clone() }
+        Self { backbone, device: self.device.clone() }
     }
 
     /// Raw outputs for some windows.
     pub fn outputs(&self, windows: &[&Window]) -> Outputs {
         match &self.backbone {
             Backbone::Patches { module, architecture } => {
-                let batch = Batch::new(windows, architecture, &self.device);
+                let batch = Batch::new(windows, architecture, self.device.backend());
                 on_host(module.forward(&batch, architecture.n_heads, None))
             }
             Backbone::Dense { module, scaling, horizon } => Outputs {
                 horizon: *horizon,
-                units: to_floats(module.forward(self.dense_inputs(windows, scaling, *horizon))),
+                units: to_floats(module.forward(dense_inputs(
+                    windows,
+                    scaling,
+                    *horizon,
+                    self.device.backend(),
+                ))),
                 turns: Vec::new(),
                 stages: Vec::new(),
             },
         }
-    }
-
-    fn dense_inputs(
-        &self,
-        windows: &[&Window],
-        scaling: &DenseScaling,
-        horizon: usize,
-    ) -> Tensor<2> {
-        let inputs: Vec<f32> =
-            windows.iter().flat_map(|window| scaling.inputs(window, horizon)).collect();
-        tensor(inputs, [windows.len() * horizon, 2], &self.device)
     }
 
     /// The gradient, with respect to all parameters, of a loss that `judge` knows: from raw outputs
@@ -125,28 +158,30 @@ impl Network {
         noise: Option<&mut Noise>,
         judge: impl FnOnce(&Outputs) -> (OutputGradients, R),
     ) -> (Vec<f32>, R) {
-        let device = self.device.clone().autodiff();
-        let leaf = self.placed(weights, &device);
+        let backend = self.device.backend().clone().autodiff();
+        let leaf = self.placed(weights, &backend);
+        let precision = self.device.name().precision();
         match &leaf.backbone {
             Backbone::Patches { module, architecture } => {
-                let batch = Batch::new(windows, architecture, &device);
+                let batch = Batch::new(windows, architecture, &backend);
                 let raw = module.forward(&batch, architecture.n_heads, noise);
                 let (gradient, report) = judge(&on_host(raw.clone()));
-                let [units, turns, stages] = [gradient.units, gradient.turns, gradient.stages];
-                let loss = (raw.0.clone() * tensor(units, raw.0.dims(), &device)).sum()
-                    + (raw.1.clone() * tensor(turns, raw.1.dims(), &device)).sum()
-                    + (raw.2.clone() * tensor(stages, raw.2.dims(), &device)).sum();
-                (flat_gradients(module.as_ref(), &mut loss.backward()), report)
+                let OutputGradients { horizon: _, units, turns, stages } = gradient;
+                let scale = precision.scale(units.iter().chain(&turns).chain(&stages).copied());
+                let loss = product(raw.0, units, scale)
+                    + product(raw.1, turns, scale)
+                    + product(raw.2, stages, scale);
+                (flat_gradients(module.as_ref(), &mut loss.backward(), scale), report)
             }
             Backbone::Dense { module, scaling, horizon } => {
-                let inputs = leaf.dense_inputs(windows, scaling, *horizon);
-                let raw = module.forward(inputs);
+                let raw = module.forward(dense_inputs(windows, scaling, *horizon, &backend));
                 let units = to_floats(raw.clone());
                 let (turns, stages) = (Vec::new(), Vec::new());
                 let outputs = Outputs { horizon: *horizon, units, turns, stages };
                 let (gradient, report) = judge(&outputs);
-                let loss = (raw.clone() * tensor(gradient.units, raw.dims(), &device)).sum();
-                (flat_gradients(module.as_ref(), &mut loss.backward()), report)
+                let scale = precision.scale(gradient.units.iter().copied());
+                let loss = product(raw, gradient.units, scale);
+                (flat_gradients(module.as_ref(), &mut loss.backward(), scale), report)
             }
         }
     }
@@ -162,19 +197,20 @@ impl Network {
         (noise, share): (&mut Noise, f32),
         judge: impl FnOnce(&Masked) -> (Vec<f32>, R),
     ) -> Option<(Vec<f32>, R)> {
-        let device = self.device.clone().autodiff();
-        let leaf = self.placed(weights, &device);
+        let backend = self.device.backend().clone().autodiff();
+        let leaf = self.placed(weights, &backend);
         let Backbone::Patches { module, architecture } = &leaf.backbone else { return None };
-        let batch = Batch::new(windows, architecture, &device);
+        let batch = Batch::new(windows, architecture, &backend);
         let shape = [windows.len(), architecture.n_patches(), 1];
         let drawn = (0..shape[0] * shape[1]).map(|_| f32::from(noise.uniform() < share));
         let masked: Vec<f32> = drawn.collect();
         let truth = masked_units(windows, architecture, &masked);
         let raw =
-            module.reconstruction(&batch, architecture.n_heads, tensor(masked, shape, &device));
+            module.reconstruction(&batch, architecture.n_heads, tensor(masked, shape, &backend));
         let (gradient, report) = judge(&Masked { units: to_floats(raw.clone()), truth });
-        let loss = (raw.clone() * tensor(gradient, raw.dims(), &device)).sum();
-        Some((flat_gradients(module.as_ref(), &mut loss.backward()), report))
+        let scale = self.device.name().precision().scale(gradient.iter().copied());
+        let loss = product(raw, gradient, scale);
+        Some((flat_gradients(module.as_ref(), &mut loss.backward(), scale), report))
     }
 }
 
@@ -209,11 +245,38 @@ fn masked_units(windows: &[&Window], architecture: &Architecture, masked: &[f32]
     truth
 }
 
+fn dense_inputs(
+    windows: &[&Window],
+    scaling: &DenseScaling,
+    horizon: usize,
+    backend: &Backend,
+) -> Tensor<2> {
+    let inputs: Vec<f32> =
+        windows.iter().flat_map(|window| scaling.inputs(window, horizon)).collect();
+    tensor(inputs, [windows.len() * horizon, 2], backend)
+}
+
+/// The sum of raw outputs times the scaled gradients with respect to them: its gradient with
+/// respect to a weight is the loss's, times `scale`.
+fn product<const D: usize>(raw: Tensor<D>, mut gradients: Vec<f32>, scale: f32) -> Tensor<1> {
+    if scale != 1.0 {
+        for slope in &mut gradients {
+            *slope *= scale;
+        }
+    }
+    let gradients = tensor(gradients, raw.dims(), &raw.device());
+    (raw * gradients).sum()
+}
+
+/// All raw outputs in one transfer.
 fn on_host((units, turns, stages): Raw) -> Outputs {
     let [_, horizon, n_outputs] = units.dims();
     assert_eq!(
         [n_outputs, turns.dims()[1], stages.dims()[1]],
         [N_UNIT_OUTPUTS, N_TURN_LOGITS, N_STAGE_LOGITS]
     );
-    Outputs { horizon, units: to_floats(units), turns: to_floats(turns), stages: to_floats(stages) }
+    let transfer = Transaction::default().register(units).register(turns).register(stages);
+    let [units, turns, stages] =
+        floats(transfer).try_into().expect("a transfer brings as many tensors as were registered");
+    Outputs { horizon, units, turns, stages }
 }

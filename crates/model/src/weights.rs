@@ -5,7 +5,7 @@
 //! added over ranks and compared bit by bit.
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
-use burn::tensor::{Device, Gradients, Tensor, TensorData};
+use burn::tensor::{Device, Gradients, Tensor, TensorData, Transaction};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -109,33 +109,61 @@ impl ModuleMapper for Setter<'_> {
     }
 }
 
-/// The gradients of all parameters as a flat vector; 0 where the loss does not depend on one.
-pub(crate) fn flat_gradients(module: &impl Module, gradients: &mut Gradients) -> Vec<f32> {
-    let mut flat = FlatGradients { gradients, values: Vec::new() };
-    module.visit(&mut flat);
-    flat.values
+/// The gradients of all parameters, divided by `scale`, as a flat vector; 0 where the loss does not
+/// depend on one. They come from the device in one transfer: one by one costs a GPU's round trip
+/// each (measured on a software driver: 5 ms against 190 ms for 47 tensors).
+pub(crate) fn flat_gradients(
+    module: &impl Module,
+    gradients: &mut Gradients,
+    scale: f32,
+) -> Vec<f32> {
+    let mut found =
+        FoundGradients { gradients, transfer: Transaction::default(), sizes: Vec::new() };
+    module.visit(&mut found);
+    let FoundGradients { transfer, sizes, .. } = found;
+    let mut read = floats(transfer).into_iter().peekable();
+    let mut flat = Vec::with_capacity(sizes.iter().map(|(n_values, _)| n_values).sum());
+    for (n_values, is_there) in sizes {
+        match read.next_if(|_| is_there) {
+            Some(values) => flat.extend(values),
+            None => flat.resize(flat.len() + n_values, 0.0),
+        }
+    }
+    if scale != 1.0 {
+        for slope in &mut flat {
+            *slope /= scale;
+        }
+    }
+    flat
 }
 
-struct FlatGradients<'a> {
+struct FoundGradients<'a> {
     gradients: &'a mut Gradients,
-    values: Vec<f32>,
+    transfer: Transaction,
+    /// Values of each parameter, and whether it has a gradient.
+    sizes: Vec<(usize, bool)>,
 }
 
-impl ModuleVisitor for FlatGradients<'_> {
+impl ModuleVisitor for FoundGradients<'_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         let value = param.val();
-        if let Some(gradient) = value.grad_remove(self.gradients) {
-            self.values.extend(to_floats(gradient));
-        } else {
-            let end = self.values.len() + value.shape().num_elements();
-            self.values.resize(end, 0.0);
+        let gradient = value.grad_remove(self.gradients);
+        self.sizes.push((value.shape().num_elements(), gradient.is_some()));
+        if let Some(gradient) = gradient {
+            self.transfer = std::mem::take(&mut self.transfer).register(gradient);
         }
     }
 }
 
+/// What a transfer brings, each tensor row-major.
+pub(crate) fn floats(transfer: Transaction) -> Vec<Vec<f32>> {
+    let read = transfer.execute().into_iter();
+    read.map(|data| data.try_into_vec_as().expect("networks compute in floats")).collect()
+}
+
 /// The values of a tensor, row-major.
 pub(crate) fn to_floats<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-    tensor.try_into_vec_as::<f32>().expect("networks compute in f32 on a working device")
+    tensor.try_into_vec_as::<f32>().expect("networks compute in floats on a working device")
 }
 
 /// Starting weights from our own generator, by what a path ends in: matrices uniform within the

@@ -296,7 +296,7 @@ fn run_on(
     let raw = Model::new(description.clone(), &network, weights.clone(), data.fitted.clone());
     if config.members > 1 {
         let all = rows.rows.iter().filter(|row| row.validation.is_some()).collect::<Vec<_>>();
-        let of_all = validate_model(&raw, &all, &Workers::default());
+        let of_all = validate_model(&raw, &all, &raw.network().workers());
         description.training.validation = of_all.combined;
         lines
             .push(serde_json::json!({"members": config.members, "validation": of_all}).to_string());
@@ -383,7 +383,7 @@ impl Progress for Member<'_> {
 
 /// What is fitted on the validation rows of each frequency.
 fn calibrations(raw: &Model, data: &Data) -> BTreeMap<Frequency, Calibration> {
-    let workers = Workers::default();
+    let workers = raw.network().workers();
     let of_frequency = |frequency: &Frequency| {
         let rows = data.validation(*frequency);
         let calibration = calibrate(raw, &rows, data.fitted.is_whole, &workers);

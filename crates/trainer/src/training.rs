@@ -154,7 +154,7 @@ pub fn train(
         config,
         decayed: adaptation.trained.decayed(),
         adaptation,
-        workers: Workers::default(),
+        workers: network.workers(),
     };
     let trained = &training_loop.adaptation.trained;
     let key = training_key(rows, config, &training_loop.adaptation);
