@@ -126,12 +126,11 @@ impl Architecture {
         let Dimensions { horizon, n_context_inputs, n_static_inputs, n_horizon_inputs, .. } =
             dimensions;
         let (n_tokens, n_patches) = (self.n_tokens(), self.n_patches());
-        let per_layer = match self.kind {
-            Kind::Lstm => n_patches * 8 * d_model * d_model,
-            _ => {
-                let dense = 4 * d_model * d_model + 2 * d_model * (d_hidden + d_adapter);
-                n_tokens * dense + 2 * n_tokens * n_tokens * d_model
-            }
+        let per_layer = if self.kind == Kind::Lstm {
+            n_patches * 8 * d_model * d_model
+        } else {
+            let dense = 4 * d_model * d_model + 2 * d_model * (d_hidden + d_adapter);
+            n_tokens * dense + 2 * n_tokens * n_tokens * d_model
         };
         let n_groups = self.n_horizon_tokens();
         let tokens = patch * d_model * (n_patches * n_context_inputs + n_groups * n_horizon_inputs);

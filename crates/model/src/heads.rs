@@ -74,8 +74,9 @@ pub(crate) fn mean_outputs(mut members: impl Iterator<Item = Outputs>) -> Option
         }
     }
     if n_members > 1.0 {
-        for part in [&mut sum.units, &mut sum.turns, &mut sum.stages] {
-            part.iter_mut().for_each(|value| *value /= n_members);
+        let parts = [&mut sum.units, &mut sum.turns, &mut sum.stages];
+        for value in parts.into_iter().flatten() {
+            *value /= n_members;
         }
     }
     Some(sum)

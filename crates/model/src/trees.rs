@@ -195,7 +195,7 @@ fn head(tensors: &SafeTensors<'_>, name: &str, n_classes: usize) -> Result<Boost
         if !fit {
             return Err(format!("a tree of `{name}` points nowhere"));
         }
-        trees.push(Tree { nodes, leaves: leaves[leaf..leaf + size + 1].to_vec() });
+        trees.push(Tree { nodes, leaves: leaves[leaf..=leaf + size].to_vec() });
         (node, leaf) = (node + size, leaf + size + 1);
     }
     Ok(Boosted { start, trees })

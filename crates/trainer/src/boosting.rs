@@ -37,6 +37,9 @@ pub(crate) struct Sample<'a> {
     pub(crate) weight: f32,
 }
 
+/// Probabilities of the classes, and the weight of their row.
+type Weighted = ([f32; 5], f32);
+
 /// Inputs as bins, input by input, and the greatest value of each bin.
 struct Binned {
     bins: Vec<Vec<u8>>,
@@ -165,9 +168,9 @@ impl Grower<'_> {
         let whole = score(total);
         let mut low = [0.0; 3];
         let mut best: Option<Split> = None;
-        for bin in 0..self.binned.edges[input].len() {
-            for (sum, term) in low.iter_mut().zip(histogram[bin]) {
-                *sum += f64::from(term);
+        for (bin, sums) in histogram.iter().enumerate().take(self.binned.edges[input].len()) {
+            for (sum, term) in low.iter_mut().zip(sums) {
+                *sum += f64::from(*term);
             }
             let high = std::array::from_fn(|part| total[part] - low[part]);
             if low[2] < self.n_least {
@@ -188,7 +191,7 @@ impl Grower<'_> {
 /// Grows the trees of all heads, each on one worker.
 pub(crate) fn grow_all(rows: &[Row], seed: u64, workers: &Workers) -> Trees {
     let inputs: Vec<Vec<f32>> = rows.iter().map(|row| tree_inputs(&row.window)).collect();
-    let samples = |of_row: &dyn Fn(&Row) -> Option<([f32; 5], f32)>| -> Vec<Sample<'_>> {
+    let samples = |of_row: &dyn Fn(&Row) -> Option<Weighted>| -> Vec<Sample<'_>> {
         let rows = rows.iter().zip(&inputs);
         let sample = rows.filter_map(|(row, inputs)| {
             let (truth, weight) = of_row(row)?;
@@ -340,7 +343,7 @@ mod tests {
     #[test]
     fn noise_grows_nothing_and_without_rows_classes_are_alike() {
         let mut noise = Noise::new(9, 0.0);
-        let random = |mut rows: Vec<(Vec<f32>, usize)>| {
+        let mut random = |mut rows: Vec<(Vec<f32>, usize)>| {
             rows.iter_mut().for_each(|row| row.1 = (noise.uniform() * 4.0) as usize);
             rows
         };

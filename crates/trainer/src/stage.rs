@@ -278,15 +278,7 @@ fn run_on(
         return Err(Error::NoRows);
     }
     let (mut description, network, start) = prepared(config, &data, base.as_deref())?;
-    let mut outcomes = Vec::with_capacity(config.members);
-    for member in 0..config.members {
-        let config = Config { seed: config.seed + member as u64, ..config.clone() };
-        let checkpoint = inputs.checkpoint.map(|folder| folder.join(format!("member-{member}")));
-        let progress = Member { progress, done: member, total: config.members };
-        let from = (&network, start.as_deref());
-        let outcome = train(from, rows, &config, checkpoint.as_deref(), &progress);
-        outcomes.push(outcome.map_err(Error::Stopped)?);
-    }
+    let outcomes = train_members(config, inputs, (&network, start.as_deref()), (rows, progress))?;
     let best = &outcomes[0];
     let (n_trained, ranks) = (best.n_trained, best.ranks);
     let (n_steps, best_step) = (best.n_steps, best.best_step);
@@ -361,6 +353,22 @@ fn publish(base: &Arc<Model>, features: &Path, output: &Path) -> Result<Summary,
         best_step: 0,
         validation: model.description().training.validation,
     })
+}
+
+/// Trains each member from a seed of its own.
+fn train_members(
+    config: &Config,
+    inputs: &Inputs<'_>,
+    from: (&Network, Option<&[f32]>),
+    (rows, progress): (&Rows, &dyn Progress),
+) -> Result<Vec<Outcome>, Error> {
+    let of_member = |member: usize| {
+        let config = Config { seed: config.seed + member as u64, ..config.clone() };
+        let checkpoint = inputs.checkpoint.map(|folder| folder.join(format!("member-{member}")));
+        let progress = Member { progress, done: member, total: config.members };
+        train(from, rows, &config, checkpoint.as_deref(), &progress).map_err(Error::Stopped)
+    };
+    (0..config.members).map(of_member).collect()
 }
 
 /// Progress of one member among all.
