@@ -20,7 +20,7 @@ TREES = (
 TARGETS = ((0.5, False), (0.5, True), (1.0, False), (1.0, True), (0.0, False))
 TUNING_LEVELS = (3, 6, 10)  # positions of .2, .5 and .9
 STOPPING = 20
-ROUNDS_MAX = 250
+ROUNDS_MAX = 200
 CLASS_ROUNDS_MAX = 500
 BINNING = {"max_bin": 63, "feature_pre_filter": False, "verbosity": -1}
 

@@ -14,9 +14,9 @@ from exchange import Forecasts
 from heads import turn_heads
 
 N_PERIODS = 104
-PAIRS_MAX = 200_000
-TUNING_PAIRS = 60_000
-VALIDATION_PAIRS = 50_000
+PAIRS_MAX = 150_000
+TUNING_PAIRS = 30_000
+VALIDATION_PAIRS = 25_000
 LAGS = (*range(1, 9), 13, 26, 39, 52)
 WINDOWS = (4, 8, 13, 26, 52)
 

@@ -12,9 +12,9 @@ import boosting
 from exchange import Forecasts
 from heads import stage_heads, turn_heads
 
-PAIRS_MAX = 150_000
-TUNING_PAIRS = 50_000
-VALIDATION_PAIRS = 40_000
+PAIRS_MAX = 120_000
+TUNING_PAIRS = 30_000
+VALIDATION_PAIRS = 25_000
 # Context units that pairs see: the last weeks, and those around a year before the step.
 RECENT = 13
 FILTER = ("f_now_", "f_4_", "f_13_", "f_26_")

@@ -17,8 +17,8 @@ BOOSTED = ["boosting.py", "heads.py"]
 # name: (module, cost, what it gives of itself, the scripts that it is made of beside its module)
 PEERS = {
     "seasonal-naive": ("statistical", "cheap", ["units"], []),
-    "auto-ets": ("statistical", "cheap", ["units"], []),
-    "auto-theta": ("statistical", "cheap", ["units"], []),
+    "auto-ets": ("statistical", "medium", ["units"], []),
+    "auto-theta": ("statistical", "medium", ["units"], []),
     "croston-sba": ("statistical", "cheap", ["units"], []),
     "filter": ("trapezoid", "cheap", ["units", "stages"], []),
     "hmm": ("hmm", "cheap", ["stages"], []),
