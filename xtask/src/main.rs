@@ -3,6 +3,7 @@
 //! CI runs `cargo xtask ci` and nothing else, so what passes here passes there. Avoid adding
 //! dependencies to this crate, and never one of the workspace's own: its build time is everyone's.
 
+mod builtin;
 mod cargo;
 mod ci;
 mod codegen;
@@ -53,6 +54,8 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         rest: Vec<OsString>,
     },
+    /// Make the built-in model anew from simulated lives: half an hour on two cores.
+    Builtin,
     /// Hold training on a GPU against the CPU, on a Vulkan driver that is software.
     TestGpu,
     /// Start every stage as a process of its own and drive them from end to end.
@@ -79,6 +82,7 @@ fn run() -> anyhow::Result<ExitCode> {
         Task::Ci { full } => ci::run(&sh, full)?,
         Task::Codegen { check } => codegen::run(&sh, check)?,
         Task::Tidy => tidy::run(&sh)?,
+        Task::Builtin => builtin::make(&sh)?,
         Task::TestGpu => gpu::test(&sh)?,
         Task::Demo { data, json, rest } => {
             let mut arguments = Vec::new();

@@ -115,10 +115,17 @@ pub fn run(
     let fitted = Fitted::fit(&known, &split, &unseen_set, settings);
     output::write_json(output, tables::features::FITTED_FILE, &fitted)?;
     written("labels", 1)?;
-    let train = labels(&known, &unseen_set, config.label_lambda, Purpose::Training);
+    // What is known to the end trains nothing and is scored by nothing.
+    let labelled = |panel: &Panel, purpose| {
+        if config.whole {
+            return Vec::new();
+        }
+        labels(panel, &unseen_set, config.label_lambda, purpose)
+    };
+    let train = labelled(&known, Purpose::Training);
     tables::write(&output.join(LABELS_TRAIN_FILE), &train)?;
     written("labels", 2)?;
-    let test = labels(&panel, &unseen_set, config.label_lambda, Purpose::Test);
+    let test = labelled(&panel, Purpose::Test);
     tables::write(&output.join(LABELS_TEST_FILE), &test)?;
     written("labels", 3)?;
     let summary = Summary {

@@ -189,6 +189,11 @@ impl Adaptation {
         }
     }
 
+    /// Whether all ranks that go have gone by this step.
+    pub(crate) fn is_settled(&self, step: u64, config: &Config) -> bool {
+        config.adapt != Adapt::Adalora || step as f64 >= PRUNING.1 * config.steps_max as f64
+    }
+
     /// Ranks that are not nothing, and all.
     pub(crate) fn n_ranks(&self, trained: &[f32]) -> (usize, usize) {
         let sizes = self.parts.iter().filter_map(|part| match part {

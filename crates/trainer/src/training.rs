@@ -342,10 +342,14 @@ impl Loop<'_> {
         let validation = validate(self.network, &weights, judged, &self.workers);
         let step = state.optimiser.step;
         let combined = validation.combined;
-        let of_lines = state.lines.iter().map(|line| line.validation.combined);
+        // Low-rank updates are judged once they have come down to their budget.
+        let lines =
+            state.lines.iter().filter(|line| self.adaptation.is_settled(line.step, self.config));
+        let of_lines = lines.map(|line| line.validation.combined);
         let lowest = of_lines.fold(combined, f64::min);
         // Without validation rows the last weights are the best.
-        if self.validation.is_empty() || combined <= lowest * (1.0 + TOLERANCE) {
+        let is_settled = self.adaptation.is_settled(step, self.config);
+        if !is_settled || self.validation.is_empty() || combined <= lowest * (1.0 + TOLERANCE) {
             state.best = Best { step, combined, weights: average.clone() };
             state.n_stale = 0;
         } else {
