@@ -15,11 +15,11 @@ const N_BINS: usize = 64;
 /// Leaves of a tree, at most.
 const N_LEAVES_MAX: usize = 15;
 /// Rounds, at most.
-const N_ROUNDS_MAX: usize = 400;
+const N_ROUNDS_MAX: usize = 300;
 /// Rounds without a gain before growing ends.
-const PATIENCE: usize = 30;
+const PATIENCE: usize = 20;
 /// What a tree's answers are multiplied by.
-const RATE: f32 = 0.06;
+const RATE: f32 = 0.1;
 /// Pull of leaves towards nothing, in units of curvature.
 const LAMBDA: f64 = 10.0;
 /// Share of the rows that a round sees, and share of the inputs that a tree sees.
@@ -72,10 +72,14 @@ impl Binned {
 /// Sums over the rows of a bin: gradient, curvature, rows.
 type Sum = [f64; 3];
 
+/// Gradient, curvature and rows by bin, for each input that a tree sees.
+type Histograms = Vec<[[f32; 3]; N_BINS]>;
+
 /// A leaf that may be split.
 struct Leaf {
     rows: Vec<u32>,
     total: Sum,
+    histograms: Histograms,
     best: Option<Split>,
     /// Where it hangs: a node and its side.
     parent: Option<(usize, usize)>,
@@ -103,7 +107,8 @@ struct Grower<'a> {
 
 impl Grower<'_> {
     fn tree(&self, rows: Vec<u32>) -> Tree {
-        let mut leaves = vec![self.leaf(rows, None)];
+        let histograms = self.histograms(&rows);
+        let mut leaves = vec![self.leaf(rows, histograms, None)];
         let mut nodes: Vec<Node> = Vec::new();
         while leaves.len() < N_LEAVES_MAX {
             let gain = |leaf: &Leaf| leaf.best.map_or(0.0, |split| split.gain);
@@ -121,12 +126,9 @@ impl Grower<'_> {
                 threshold: self.binned.edges[split.input][usize::from(split.bin)],
                 children: [-1 - place as i16, -1 - leaves.len() as i16],
             });
-            let bins = &self.binned.bins[split.input];
-            let rows = std::mem::take(&mut leaves[place].rows);
-            let (low, high): (Vec<u32>, Vec<u32>) =
-                rows.into_iter().partition(|row| bins[*row as usize] <= split.bin);
-            leaves[place] = self.leaf(low, Some((node, 0)));
-            leaves.push(self.leaf(high, Some((node, 1))));
+            let [low, high] = self.children(&mut leaves[place], split, node);
+            leaves[place] = low;
+            leaves.push(high);
         }
         let value = |leaf: &Leaf| {
             let [gradient, curvature, _] = leaf.total;
@@ -135,31 +137,58 @@ impl Grower<'_> {
         Tree { nodes, leaves: leaves.iter().map(value).collect() }
     }
 
-    fn leaf(&self, rows: Vec<u32>, parent: Option<(usize, usize)>) -> Leaf {
+    /// The two leaves of a split. Sums are taken over the smaller one; the other's are the rest.
+    fn children(&self, leaf: &mut Leaf, split: Split, node: usize) -> [Leaf; 2] {
+        let bins = &self.binned.bins[split.input];
+        let (rows, mut rest) =
+            (std::mem::take(&mut leaf.rows), std::mem::take(&mut leaf.histograms));
+        let (low, high): (Vec<u32>, Vec<u32>) =
+            rows.into_iter().partition(|row| bins[*row as usize] <= split.bin);
+        let is_low_smaller = low.len() <= high.len();
+        let smaller = self.histograms(if is_low_smaller { &low } else { &high });
+        for (rest, smaller) in rest.iter_mut().flatten().zip(smaller.iter().flatten()) {
+            for (sum, term) in rest.iter_mut().zip(smaller) {
+                *sum -= term;
+            }
+        }
+        let (of_low, of_high) = if is_low_smaller { (smaller, rest) } else { (rest, smaller) };
+        let low = self.leaf(low, of_low, Some((node, 0)));
+        [low, self.leaf(high, of_high, Some((node, 1)))]
+    }
+
+    fn histograms(&self, rows: &[u32]) -> Histograms {
         let of_rows = |values: &[f32]| rows.iter().map(|row| values[*row as usize]).collect();
         let gradient: Vec<f32> = of_rows(self.slopes.gradient);
         let curvature: Vec<f32> = of_rows(self.slopes.curvature);
-        let sum = |values: &[f32]| values.iter().map(|value| f64::from(*value)).sum::<f64>();
-        let total = [sum(&gradient), sum(&curvature), rows.len() as f64];
+        let of_input = |input: &usize| {
+            let bins = &self.binned.bins[*input];
+            let mut histogram = [[0.0_f32; 3]; N_BINS];
+            let slopes = gradient.iter().zip(&curvature);
+            for (row, (gradient, curvature)) in rows.iter().zip(slopes) {
+                let sum = &mut histogram[usize::from(bins[*row as usize]) % N_BINS];
+                sum[0] += gradient;
+                sum[1] += curvature;
+                sum[2] += 1.0;
+            }
+            histogram
+        };
+        self.inputs.iter().map(of_input).collect()
+    }
+
+    fn leaf(&self, rows: Vec<u32>, histograms: Histograms, parent: Option<(usize, usize)>) -> Leaf {
+        let sum =
+            |values: &[f32]| rows.iter().map(|row| f64::from(values[*row as usize])).sum::<f64>();
+        let total = [sum(self.slopes.gradient), sum(self.slopes.curvature), rows.len() as f64];
         let mut best: Option<Split> = None;
         if total[2] >= 2.0 * self.n_least {
-            for input in self.inputs {
-                let bins = &self.binned.bins[*input];
-                let mut histogram = [[0.0_f32; 3]; N_BINS];
-                let slopes = gradient.iter().zip(&curvature);
-                for (row, (gradient, curvature)) in rows.iter().zip(slopes) {
-                    let sum = &mut histogram[usize::from(bins[*row as usize]) % N_BINS];
-                    sum[0] += gradient;
-                    sum[1] += curvature;
-                    sum[2] += 1.0;
-                }
-                let found = self.split(*input, &histogram, total);
+            for (input, histogram) in self.inputs.iter().zip(&histograms) {
+                let found = self.split(*input, histogram, total);
                 if found.is_some_and(|found| best.is_none_or(|best| found.gain > best.gain)) {
                     best = found;
                 }
             }
         }
-        Leaf { rows, total, best, parent }
+        Leaf { rows, total, histograms, best, parent }
     }
 
     /// The best split of a leaf on one input.
@@ -344,7 +373,9 @@ mod tests {
     fn noise_grows_nothing_and_without_rows_classes_are_alike() {
         let mut noise = Noise::new(9, 0.0);
         let mut random = |mut rows: Vec<(Vec<f32>, usize)>| {
-            rows.iter_mut().for_each(|row| row.1 = (noise.uniform() * 4.0) as usize);
+            for row in &mut rows {
+                row.1 = (noise.uniform() * 4.0) as usize;
+            }
             rows
         };
         let (train, judged) = (random(rows(2000, 1)), random(rows(2000, 2)));
