@@ -189,11 +189,6 @@ impl Adaptation {
         }
     }
 
-    /// Whether all ranks that go have gone by this step.
-    pub(crate) fn is_settled(&self, step: u64, config: &Config) -> bool {
-        config.adapt != Adapt::Adalora || step as f64 >= PRUNING.1 * config.steps_max as f64
-    }
-
     /// Ranks that are not nothing, and all.
     pub(crate) fn n_ranks(&self, trained: &[f32]) -> (usize, usize) {
         let sizes = self.parts.iter().filter_map(|part| match part {
@@ -203,6 +198,11 @@ impl Adaptation {
         let sizes: Vec<usize> = sizes.flatten().collect();
         (sizes.iter().filter(|place| trained[**place] != 0.0).count(), sizes.len())
     }
+}
+
+/// Whether all ranks that go have gone by this step.
+pub(crate) fn is_settled(step: u64, config: &Config) -> bool {
+    config.adapt != Adapt::Adalora || step as f64 >= PRUNING.1 * config.steps_max as f64
 }
 
 /// An update of low rank to one matrix.

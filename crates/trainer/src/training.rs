@@ -13,7 +13,7 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use crate::adaptation::Adaptation;
+use crate::adaptation::{Adaptation, is_settled};
 use crate::checkpoint;
 use crate::config::{Adapt, Config};
 use crate::losses::{Losses, dense_gradients, gradients, reconstruction_gradient};
@@ -343,12 +343,11 @@ impl Loop<'_> {
         let step = state.optimiser.step;
         let combined = validation.combined;
         // Low-rank updates are judged once they have come down to their budget.
-        let lines =
-            state.lines.iter().filter(|line| self.adaptation.is_settled(line.step, self.config));
+        let lines = state.lines.iter().filter(|line| is_settled(line.step, self.config));
         let of_lines = lines.map(|line| line.validation.combined);
         let lowest = of_lines.fold(combined, f64::min);
         // Without validation rows the last weights are the best.
-        let is_settled = self.adaptation.is_settled(step, self.config);
+        let is_settled = is_settled(step, self.config);
         if !is_settled || self.validation.is_empty() || combined <= lowest * (1.0 + TOLERANCE) {
             state.best = Best { step, combined, weights: average.clone() };
             state.n_stale = 0;
