@@ -6,7 +6,6 @@
 //! `tests/peers/requirements.txt`; without Python ours is measured alone.
 
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
@@ -112,7 +111,7 @@ impl Environment {
 
     fn python(&self) -> Command {
         let mut command = Command::new(&self.python);
-        command.stderr(Stdio::piped()).env("PYTHONHASHSEED", "0");
+        command.env("PYTHONHASHSEED", "0");
         command
     }
 

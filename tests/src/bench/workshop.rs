@@ -107,7 +107,7 @@ impl Workshop {
 
 /// Waits for a program; it is killed when its time is over, and all that it has started with it.
 pub async fn finish(mut command: Command, time: Duration) -> anyhow::Result<Output> {
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     let child = command.spawn()?;
     let id = child.id();
     let mut waiting = Box::pin(child.wait_with_output());
