@@ -54,7 +54,6 @@ pub(crate) struct IngestFlags {
 pub(crate) enum Batch {
     Simulate,
     Features,
-    Train,
     Evaluate,
     Explain,
     Plan,
@@ -78,10 +77,6 @@ pub(crate) async fn run(
         }
         Batch::Features => {
             stages.features(job("features", &flags, features::Inputs::NEEDED, &[])?).await?
-        }
-        Batch::Train => {
-            use trainer::Inputs;
-            stages.train(job("train", &flags, Inputs::NEEDED, Inputs::OPTIONAL)?).await?
         }
         Batch::Evaluate => {
             use evaluator::Inputs;

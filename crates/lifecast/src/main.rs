@@ -16,6 +16,7 @@ mod simulate;
 mod stages;
 mod table;
 mod terminal;
+mod train;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -34,6 +35,7 @@ use crate::predict::PredictFlags;
 use crate::runner::Place;
 use crate::serve::ServeFlags;
 use crate::simulate::{SimulateFlags, Simulated};
+use crate::train::TrainFlags;
 
 /// Twenty per cent faster training than with the system's allocator.
 #[global_allocator]
@@ -67,8 +69,8 @@ enum Command {
     Ingest(IngestFlags),
     /// Turn a data set (`dataset`) into panels, labels and splits
     Features(BatchFlags),
-    /// Train a model on `features`
-    Train(BatchFlags),
+    /// Train a model on `features`, from scratch or from another model
+    Train(TrainFlags),
     /// Forecast `features` with a `model`, or raw files with the built-in one
     Predict(PredictFlags),
     /// Score `forecasts/NAME` on `features`, with the simulator's `truth` where there is one
@@ -141,7 +143,7 @@ async fn act(flags: Flags) -> Result<(), Failure> {
         },
         Command::Ingest(flags) => answer_if(json, &batch::ingest(flags, quiet).await?),
         Command::Features(flags) => batch(Batch::Features, flags).await,
-        Command::Train(flags) => batch(Batch::Train, flags).await,
+        Command::Train(flags) => answer_if(json, &train::train(flags, quiet).await?),
         Command::Predict(flags) => answer_if(json, &predict::predict(flags, quiet).await?),
         Command::Evaluate(flags) => batch(Batch::Evaluate, flags).await,
         Command::Explain(flags) => batch(Batch::Explain, flags).await,
