@@ -14,16 +14,16 @@ import time
 from pathlib import Path
 
 BOOSTED = ["boosting.py", "heads.py"]
-# name: (module, cost, what it gives of itself, the scripts that it is made of beside its module)
+# In the order in which the bench makes them, within a cost; name: (module, cost, what it gives of itself, the scripts that it is made of beside its module)
 PEERS = {
     "seasonal-naive": ("statistical", "cheap", ["units"], []),
-    "auto-ets": ("statistical", "medium", ["units"], []),
-    "auto-theta": ("statistical", "medium", ["units"], []),
     "croston-sba": ("statistical", "cheap", ["units"], []),
     "filter": ("trapezoid", "cheap", ["units", "stages"], []),
     "hmm": ("hmm", "cheap", ["stages"], []),
     "lightgbm-lags": ("lightgbm_lags", "medium", ["units", "turns"], BOOSTED),
     "lightgbm-ours": ("lightgbm_ours", "medium", ["units", "turns", "stages"], BOOSTED),
+    "auto-ets": ("statistical", "medium", ["units"], []),
+    "auto-theta": ("statistical", "medium", ["units"], []),
     "patchtst": ("neural", "heavy", ["units"], ["statistical.py"]),
     "tft": ("neural", "heavy", ["units"], ["statistical.py"]),
     "mean": ("combine", "cheap", ["units", "turns", "stages"], []),
