@@ -31,8 +31,8 @@ impl Kind {
     }
 }
 
-/// How large a network of patches is. The parameter counts are those of weekly windows: 104 periods of 24
-/// channels, some 100 statics and 13 steps ahead.
+/// How large a network of patches is. The parameter counts are those of weekly windows: 104 periods
+/// of 24 channels, some 100 statics and 13 steps ahead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Size {

@@ -1,6 +1,6 @@
-//! What is fitted on validation rows after training: for each head of probabilities a temperature and
-//! the share of the trees in its logits, how much wider quantiles are where a series has hardly any history, and how steps
-//! hang together. A model of several frequencies has one of these for each.
+//! What is fitted on validation rows after training: for each head of probabilities a temperature
+//! and the share of the trees in its logits, how much wider quantiles are where a series has hardly
+//! any history, and how steps hang together. A model of several frequencies has one for each.
 //!
 //! A single temperature (Guo et al. 2017) is all that a few weeks of correlated rows carry: biases
 //! by class would fit the season of the validation rows.

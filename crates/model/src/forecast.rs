@@ -159,7 +159,7 @@ impl Model {
             let place = index * N_TURN_CLASSES..(index + 1) * N_TURN_CLASSES;
             let of_trees = turn_trees.get(place.clone()).unwrap_or_default();
             let logits = calibration.turns[index].of(&row.turns[place], of_trees);
-            let classes = softmax::<N_TURN_CLASSES>(&logits, 1.0);
+            let classes = softmax::<N_TURN_CLASSES>(&logits);
             Outlook {
                 turns: (training.n_turn_rows > 0).then(|| turn_probabilities(classes)),
                 stage: stages(Some(index)),

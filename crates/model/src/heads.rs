@@ -104,21 +104,29 @@ pub fn mean(raw: &[f32]) -> f32 {
     softplus(raw[N_LEVELS])
 }
 
-/// Probabilities from logits divided by a temperature.
-pub fn softmax<const N: usize>(logits: &[f32], temperature: f32) -> [f32; N] {
-    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let weights: [f32; N] =
-        std::array::from_fn(|class| ((logits[class] - largest) / temperature).exp());
-    let total: f32 = weights.iter().sum();
-    weights.map(|weight| weight / total)
+/// Probabilities from the logits of `N` classes.
+pub fn softmax<const N: usize>(logits: &[f32]) -> [f32; N] {
+    let mut classes = std::array::from_fn(|class| logits[class]);
+    become_probabilities(&mut classes);
+    classes
 }
 
 /// Probabilities from logits of however many classes.
 pub fn softmax_of(logits: &[f32]) -> Vec<f32> {
+    let mut classes = logits.to_vec();
+    become_probabilities(&mut classes);
+    classes
+}
+
+fn become_probabilities(logits: &mut [f32]) {
     let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let weights: Vec<f32> = logits.iter().map(|logit| (logit - largest).exp()).collect();
-    let total: f32 = weights.iter().sum();
-    weights.into_iter().map(|weight| weight / total).collect()
+    for logit in logits.iter_mut() {
+        *logit = (*logit - largest).exp();
+    }
+    let total: f32 = logits.iter().sum();
+    for weight in logits {
+        *weight /= total;
+    }
 }
 
 /// Probability of each of [`lifecycle::Turn::ALL`] from those of the four classes.
@@ -149,7 +157,8 @@ mod tests {
 
         #[test]
         fn turns_are_coherent(logits in prop::collection::vec(-30.0_f32..30.0, 4)) {
-            let [halved, doubled, silent] = turn_probabilities(softmax(&logits, 1.3));
+            let cooled: Vec<f32> = logits.iter().map(|logit| logit / 1.3).collect();
+            let [halved, doubled, silent] = turn_probabilities(softmax(&cooled));
             prop_assert!(silent <= halved && halved + doubled <= 1.0 + 1e-6);
         }
     }

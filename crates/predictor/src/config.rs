@@ -19,6 +19,7 @@ pub struct Config {
     /// From the last period of the data: what plans and reports are made of.
     pub latest: bool,
     /// From so many origins before the last period: a rolling back-test, at once over all origins.
+    /// What a model says of origins before the cut it was trained on is no test of it.
     pub back_test: usize,
     /// Periods between two of these origins; 0: as many as between test origins.
     pub back_test_step: usize,

@@ -20,8 +20,6 @@ const PRUNING: (f64, f64) = (0.1, 0.5);
 /// The trained numbers of one training, and how they make weights.
 #[derive(Debug, Clone)]
 pub(crate) struct Adaptation {
-    /// Paths and shapes of the network's weights.
-    pub(crate) network: Layout,
     /// Weights that training starts from.
     base: Vec<f32>,
     /// Paths and shapes of the trained numbers.
@@ -36,14 +34,19 @@ enum Part {
     Whole { weights: Range<usize>, trained: Range<usize> },
     /// A matrix of weights is its base plus `left` times `right`, with `sizes` on the diagonal
     /// between them where ranks are moved (else empty).
-    LowRank { weights: Range<usize>, left: Range<usize>, sizes: Range<usize>, right: Range<usize> },
+    LowRank {
+        weights: Range<usize>,
+        left: Range<usize>,
+        sizes: Range<usize>,
+        right: Range<usize>,
+        rank: usize,
+    },
 }
 
 impl Adaptation {
     /// What `config` trains of a network with this layout, from these weights.
     pub(crate) fn new(layout: &Layout, base: Vec<f32>, config: &Config) -> Self {
-        let (network, trained, parts) = (layout.clone(), Layout::default(), Vec::new());
-        let mut adaptation = Self { network, base, trained, parts };
+        let mut adaptation = Self { base, trained: Layout::default(), parts: Vec::new() };
         let mut end = 0;
         for (path, shape, weights) in layout.places() {
             let is_matrix = path.ends_with("weight");
@@ -96,7 +99,7 @@ impl Adaptation {
         let n_sizes = if config.adapt == Adapt::Adalora { rank } else { 0 };
         let sizes = place("lora_sizes", vec![n_sizes]);
         let right = place("lora_right", vec![rank, n_out]);
-        self.parts.push(Part::LowRank { weights, left, sizes, right });
+        self.parts.push(Part::LowRank { weights, left, sizes, right, rank });
     }
 
     /// The weights that training starts from.
@@ -138,8 +141,8 @@ impl Adaptation {
                 Part::Whole { weights, trained: place } => {
                     all[weights.clone()].copy_from_slice(&trained[place.clone()]);
                 }
-                Part::LowRank { weights, left, sizes, right } => {
-                    let update = LowRank::of(trained, (left, sizes, right), weights.len());
+                Part::LowRank { weights, left, sizes, right, rank } => {
+                    let update = LowRank::of(trained, (left, sizes, right), *rank);
                     update.add_to(&mut all[weights.clone()]);
                 }
             }
@@ -155,8 +158,8 @@ impl Adaptation {
                 Part::Whole { weights, trained: place } => {
                     gradient[place.clone()].copy_from_slice(&of_weights[weights.clone()]);
                 }
-                Part::LowRank { weights, left, sizes, right } => {
-                    let update = LowRank::of(trained, (left, sizes, right), weights.len());
+                Part::LowRank { weights, left, sizes, right, rank } => {
+                    let update = LowRank::of(trained, (left, sizes, right), *rank);
                     let slopes = update.gradient(&of_weights[weights.clone()]);
                     for (range, slopes) in [left, sizes, right].into_iter().zip(slopes) {
                         gradient[range.clone()].copy_from_slice(&slopes);
@@ -178,8 +181,8 @@ impl Adaptation {
         };
         let mut ranks: Vec<(f32, usize)> = Vec::new();
         for part in &self.parts {
-            let Part::LowRank { weights, left, sizes, right } = part else { continue };
-            let update = LowRank::of(trained, (left, sizes, right), weights.len());
+            let Part::LowRank { left, sizes, right, rank, .. } = part else { continue };
+            let update = LowRank::of(trained, (left, sizes, right), *rank);
             ranks.extend(sizes.clone().enumerate().map(|(k, place)| (update.norm(k), place)));
         }
         ranks.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
@@ -218,11 +221,8 @@ impl<'a> LowRank<'a> {
     fn of(
         trained: &'a [f32],
         (left, sizes, right): (&Range<usize>, &Range<usize>, &Range<usize>),
-        n_weights: usize,
+        rank: usize,
     ) -> Self {
-        // rank = left / n_in and n_in * n_out = n_weights.
-        let rank_squared = left.len() * right.len() / n_weights.max(1);
-        let rank = (1..=rank_squared).find(|rank| rank * rank >= rank_squared).unwrap_or(1);
         Self {
             left: &trained[left.clone()],
             sizes: &trained[sizes.clone()],

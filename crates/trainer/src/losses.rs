@@ -164,7 +164,7 @@ fn cross_entropy<const N: usize>(
     truth: &[f32],
     mut slope: impl FnMut(usize, f32),
 ) -> f32 {
-    let probabilities = softmax::<N>(logits, 1.0);
+    let probabilities = softmax::<N>(logits);
     let mut loss = 0.0;
     for class in 0..N {
         loss -= truth[class] * probabilities[class].max(1e-30).ln();

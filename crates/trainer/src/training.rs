@@ -7,7 +7,7 @@
 use std::path::Path;
 
 use lifecycle::{Digest, Progress};
-use model::{Masked, Network, Noise, Workers, weights_to_bytes};
+use model::{Masked, Network, Noise, Workers};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
@@ -208,7 +208,8 @@ pub fn train(
 /// Names what a checkpoint belongs to.
 fn training_key(rows: &Rows, config: &Config, adaptation: &Adaptation) -> Digest {
     let config = serde_json::to_string(config).unwrap_or_default();
-    let base = Digest::of(weights_to_bytes(&adaptation.network, adaptation.base()));
+    let bytes = adaptation.base().iter().flat_map(|weight| weight.to_le_bytes());
+    let base = Digest::of(bytes.collect::<Vec<u8>>());
     Digest::of(format!("{config}\n{}\n{:?}\n{base}", rows.digest(), adaptation.trained))
 }
 
