@@ -51,14 +51,14 @@ pub struct Outcome {
     pub seconds: f64,
 }
 
-/// Runs one bench on some sets; artifacts lie below `home`.
+/// Runs one bench on some sets for so long; artifacts lie below `home`.
 pub async fn run(
     subject: Subject,
-    effort: Effort,
+    (effort, limit): (Effort, Duration),
     (sets, home): (Vec<Set>, PathBuf),
 ) -> anyhow::Result<Outcome> {
     let mut run = Run {
-        workshop: Workshop::open(home, effort)?,
+        workshop: Workshop::open(home, limit)?,
         subject,
         effort,
         works: Vec::new(),
