@@ -93,6 +93,11 @@ const BASELINES: &str = "
 [[model]]
 name = \"lstm\"
 kind = \"lstm\"
+
+[[model]]
+name = \"built-in\"
+from = \"builtin\"
+steps_max = 0
 ";
 
 /// The sets of a bench, those that decide first: all that it scores, or those that are named.
