@@ -50,6 +50,6 @@ pub use heads::{
 };
 pub use network::{Masked, Network};
 pub use noise::Noise;
-pub use trees::{Boosted, N_TREE_INPUTS, Node, Tree, Trees, tree_inputs};
+pub use trees::{Boosted, N_TREE_INPUTS, Node, Tree, TreeLogits, Trees, tree_inputs};
 pub use weights::{Layout, initial_weights};
 pub use workers::Workers;

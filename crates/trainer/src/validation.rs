@@ -4,8 +4,8 @@
 use lifecycle::{LEVELS, WQL_LEVELS};
 use model::{
     Blend, Calibration, DenseScaling, Dependence, Judged, Masked, Model, N_TURN_CLASSES,
-    N_UNIT_OUTPUTS, Network, Noise, Outputs, Workers, blend, loss_at, placed, probability_of,
-    quantiles, stage_logits, temperature,
+    N_UNIT_OUTPUTS, Network, Noise, Outputs, TreeLogits, Workers, blend, loss_at, placed,
+    probability_of, quantiles, stage_logits, temperature,
 };
 use panel::Window;
 use serde::{Deserialize, Serialize};
@@ -186,7 +186,8 @@ impl Heads {
         }
     }
 
-    fn add_trees(&mut self, (turns, stages): &(Vec<f32>, Vec<f32>), target: &Target) {
+    fn add_trees(&mut self, logits: &TreeLogits, target: &Target) {
+        let TreeLogits { turns, stages } = logits;
         let of_turns = turns.chunks_exact(N_TURN_CLASSES).zip(target.turns);
         for ((logits, class), rows) in of_turns.zip(&mut self.turn_trees) {
             if class.is_some() {
@@ -245,8 +246,13 @@ pub(crate) fn calibrate(
     for (raw, row) in raws.iter().zip(rows) {
         if let Some(target) = &row.validation {
             heads.add(raw.turns, raw.stages, target);
-            if let Some(trees) = model.trees() {
-                heads.add_trees(&trees.logits(&row.window), target);
+        }
+    }
+    if let Some(trees) = model.trees() {
+        let windows: Vec<&Window> = rows.iter().map(|row| &row.window).collect();
+        for (logits, row) in trees.logits(&windows).iter().zip(rows) {
+            if let Some(target) = &row.validation {
+                heads.add_trees(logits, target);
             }
         }
     }
