@@ -1,11 +1,11 @@
-"""Trains the networks of `bench-gpu` in PyTorch on the same GPU: a JSON line a case.
+"""Trains the networks of `bench-gpu` in PyTorch on the same device: a JSON line a case.
 
-    python3 gpu_training.py OURS.jsonl --precision f32 --seconds 8 [--compile]
+    python3 gpu_training.py OURS.jsonl --precision f32 --seconds 8 [--compile] [--device cpu --threads 2]
 
 OURS.jsonl holds what `bench-gpu` printed: sizes, batches, shapes and numbers of parameters, which
-must be equal. A step is that of lifecast: windows from the host (here pinned), forward pass with
+must be equal. A step is that of lifecast: windows from the host (here pinned for a GPU), forward pass with
 dropout, the losses of quantiles, mean, turns and stages, backward pass, clipping of the whole
-gradient, AdamW. The losses run on the GPU, as anybody would write them in PyTorch.
+gradient, AdamW. The losses run on the device, as anybody would write them in PyTorch.
 """
 
 import argparse
@@ -21,6 +21,7 @@ from torch.nn import functional
 N_LEVELS, N_TURNS, N_STAGES = 13, 12, 19
 LEVELS = [0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99]
 MEDIAN = 6
+DEVICE = "cuda"
 
 
 class Norm(nn.Module):
@@ -152,20 +153,21 @@ def loss_of(units, turns, stages, target):
 def host_batches(shape, batch, n_batches=4):
     dims = shape["dimensions"]
     n_tokens = -(-dims["context"] // shape["patch"]) + 2 + -(-dims["horizon"] // shape["patch"])
-    of = lambda *size: (2 * torch.rand(*size) - 1).pin_memory()
+    pinned = lambda values: values.pin_memory() if DEVICE == "cuda" else values
+    of = lambda *size: pinned(2 * torch.rand(*size) - 1)
     for _ in range(n_batches):
         stages = torch.full((batch, 4, 5), 0.2)
         target = {
-            "units": of(batch, dims["horizon"]).clamp_min(0).pin_memory(),
-            "weight": torch.ones(batch).pin_memory(),
-            "turns": torch.randint(0, 4, (batch, 3)).pin_memory(),
-            "stages": stages.pin_memory(),
+            "units": pinned(of(batch, dims["horizon"]).clamp_min(0)),
+            "weight": pinned(torch.ones(batch)),
+            "turns": pinned(torch.randint(0, 4, (batch, 3))),
+            "stages": pinned(stages),
         }
         inputs = [
             of(batch, dims["context"], dims["n_context_inputs"]),
             of(batch, dims["n_static_inputs"]),
             of(batch, dims["horizon"], dims["n_horizon_inputs"]),
-            torch.zeros(batch, 1, 1, n_tokens).pin_memory(),
+            pinned(torch.zeros(batch, 1, 1, n_tokens)),
         ]
         yield inputs, target
 
@@ -173,21 +175,22 @@ def host_batches(shape, batch, n_batches=4):
 def case(ours, precision, seconds, compiled):
     shape, batch = ours["shape"], ours["batch"]
     torch.manual_seed(1)
-    network = Network(shape).cuda()
+    network = Network(shape).to(DEVICE)
     n_parameters = sum(weights.numel() for weights in network.parameters())
     assert n_parameters == ours["n_parameters"], (n_parameters, ours["n_parameters"])
     optimiser = torch.optim.AdamW(network.parameters(), lr=4e-3, weight_decay=0.02, fused=True)
     half = {"f16": torch.float16, "bf16": torch.bfloat16}.get(precision)
-    scaler = torch.amp.GradScaler("cuda", enabled=precision == "f16")
-    cast = torch.autocast("cuda", dtype=half) if half else contextlib.nullcontext()
+    scaler = torch.amp.GradScaler(DEVICE, enabled=precision == "f16")
+    cast = torch.autocast(DEVICE, dtype=half) if half else contextlib.nullcontext()
     forward = torch.compile(network) if compiled else network
     batches = list(host_batches(shape, batch))
-    torch.cuda.reset_peak_memory_stats()
+    if DEVICE == "cuda":
+        torch.cuda.reset_peak_memory_stats()
 
     def step(number):
         inputs, target = batches[number % len(batches)]
-        inputs = [values.cuda(non_blocking=True) for values in inputs]
-        target = {name: values.cuda(non_blocking=True) for name, values in target.items()}
+        inputs = [values.to(DEVICE, non_blocking=True) for values in inputs]
+        target = {name: values.to(DEVICE, non_blocking=True) for name, values in target.items()}
         with cast:
             units, turns, stages = forward(*inputs)
         loss = loss_of(units, turns, stages, target)
@@ -213,7 +216,7 @@ def case(ours, precision, seconds, compiled):
     return {
         "case": "training",
         "who": "pytorch compiled" if compiled else "pytorch eager",
-        "hardware": torch.cuda.get_device_name(),
+        "hardware": torch.cuda.get_device_name() if DEVICE == "cuda" else f"{torch.get_num_threads()} threads",
         "torch": torch.__version__,
         "precision": precision,
         "size": ours["size"],
@@ -223,8 +226,8 @@ def case(ours, precision, seconds, compiled):
         "step_ms": 1e3 * median,
         "n_steps": len(times),
         "compile_seconds": compile_seconds,
-        "memory_bytes": torch.cuda.max_memory_reserved(),
-        "memory_used_bytes": torch.cuda.max_memory_allocated(),
+        "memory_bytes": torch.cuda.max_memory_reserved() if DEVICE == "cuda" else None,
+        "memory_used_bytes": torch.cuda.max_memory_allocated() if DEVICE == "cuda" else None,
         "loss": loss,
     }
 
@@ -235,7 +238,13 @@ def main():
     flags.add_argument("--precision", default="f32", choices=["f32", "tf32", "f16", "bf16"])
     flags.add_argument("--seconds", type=float, default=4.0)
     flags.add_argument("--compile", action="store_true")
+    flags.add_argument("--device", default="cuda", choices=["cuda", "cpu"])
+    flags.add_argument("--threads", type=int, help="of a CPU; all cores where not given")
     flags = flags.parse_args()
+    global DEVICE
+    DEVICE = flags.device
+    if flags.threads:
+        torch.set_num_threads(flags.threads)
     torch.backends.cuda.matmul.allow_tf32 = flags.precision == "tf32"
     with open(flags.ours) as file:
         lines = [json.loads(line) for line in file if line.strip()]
@@ -245,7 +254,8 @@ def main():
         if line["case"] != "training" or key in done:
             continue
         done.add(key)
-        torch.cuda.empty_cache()
+        if DEVICE == "cuda":
+            torch.cuda.empty_cache()
         print(json.dumps(case(line, flags.precision, flags.seconds, flags.compile)), flush=True)
 
 

@@ -13,4 +13,5 @@ pub mod record;
 pub mod run;
 pub mod sets;
 pub mod shown;
+pub mod training;
 pub mod workshop;

@@ -136,7 +136,9 @@ pub fn placed(rows: &[Judged]) -> Blend {
     for _ in 0..N_ROUNDS {
         for _ in 0..N_STEPS {
             let steps = bias_steps(rows, inverse, &bias);
-            bias.iter_mut().zip(steps).for_each(|(bias, step)| *bias += step);
+            for (bias, step) in bias.iter_mut().zip(steps) {
+                *bias += step;
+            }
         }
         let biased = |(logits, truth, weight): &Judged| {
             let logits = logits.iter().zip(bias).map(|(logit, bias)| logit + bias / inverse);
@@ -144,7 +146,9 @@ pub fn placed(rows: &[Judged]) -> Blend {
         };
         let biased: Vec<Judged> = rows.iter().map(biased).collect();
         let next = temperature(&biased).recip();
-        bias.iter_mut().for_each(|bias| *bias *= next / inverse);
+        for bias in &mut bias {
+            *bias *= next / inverse;
+        }
         inverse = next;
     }
     Blend { network: inverse, trees: 0.0, bias }

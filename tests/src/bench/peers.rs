@@ -109,6 +109,11 @@ impl Environment {
         Ok(peers)
     }
 
+    /// The interpreter that has what the peers need.
+    pub fn interpreter(&self) -> &Path {
+        &self.python
+    }
+
     fn python(&self) -> Command {
         let mut command = Command::new(&self.python);
         command.env("PYTHONHASHSEED", "0");

@@ -347,7 +347,7 @@ fn is_asked(subject: Subject, peer: &Peer) -> bool {
         Subject::Turns => gives("turns") || gives("units"),
         Subject::Accuracy => gives("units"),
         Subject::Stages => gives("stages"),
-        Subject::Ablation => false,
+        Subject::Ablation | Subject::Training => false,
     }
 }
 

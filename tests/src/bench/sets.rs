@@ -19,6 +19,8 @@ pub enum Subject {
     Stages,
     /// Ours beside itself with one part removed, changed or added.
     Ablation,
+    /// Samples a second of training on this CPU.
+    Training,
 }
 
 impl Subject {
@@ -29,6 +31,7 @@ impl Subject {
             Self::Accuracy => "accuracy",
             Self::Stages => "stages",
             Self::Ablation => "ablation",
+            Self::Training => "training",
         }
     }
 }

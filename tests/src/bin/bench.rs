@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use clap::Parser;
 use tests::bench::budget::Effort;
+use tests::bench::peers::Environment;
 use tests::bench::sets::{self, Subject};
-use tests::bench::{lines, record, run, shown};
+use tests::bench::{lines, record, run, shown, training};
 use tests::workspace_root;
 
 /// Compares ours with its peers and prints one JSON object a line.
@@ -44,6 +45,13 @@ async fn main() -> anyhow::Result<()> {
         Flags { full: true, .. } => Effort::Full,
         _ => Effort::Plain,
     };
+    if flags.subject == Subject::Training {
+        let environment = Environment::prepare(effort.limit()).await?;
+        for pace in training::run(effort, &environment)? {
+            writeln!(std::io::stdout(), "{}", serde_json::to_string(&pace)?)?;
+        }
+        return Ok(());
+    }
     let limit = flags.minutes.map_or_else(|| effort.limit(), Duration::from_mins);
     let home = flags.home.unwrap_or_else(|| workspace_root().join("target/bench"));
     let sets = sets::sets(flags.subject, effort, &flags.only)?;
