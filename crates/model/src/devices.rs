@@ -291,6 +291,10 @@ mod gpu {
 
     use super::{DeviceError, DeviceName, Precision};
 
+    /// Whether kernels are SPIR-V from Burn's own compiler. Mesa's software driver (22.3) ends the
+    /// process with a segmentation fault at the first of them.
+    const COMPILES_SPIRV: bool = cfg!(feature = "gpu");
+
     pub(super) fn open(name: DeviceName) -> Result<(String, Backend), DeviceError> {
         let all = adapters();
         let found = match name {
@@ -306,6 +310,11 @@ mod gpu {
             let looked_for = "a Vulkan driver (libvulkan.so.1 and what its ICD files name)";
             return Err(DeviceError::Missing { name, looked_for, found });
         };
+        if COMPILES_SPIRV && is_software(kind) {
+            let reason = "Burn's compiler for Vulkan crashes there; build with feature `wgpu`";
+            let (hardware, reason) = (hardware.clone(), reason.to_owned());
+            return Err(DeviceError::Failed { name, hardware, reason });
+        }
         // Pinned: left to itself, it would take OpenGL where Vulkan fails.
         let options =
             Backend::wgpu_options().device_kind(kind.clone()).graphics_api(WgpuBackend::Vulkan);
@@ -321,8 +330,9 @@ mod gpu {
             adapters().into_iter().partition(|(kind, _)| is_software(kind));
         let name = |number| DeviceName::Gpu(number, Precision::F32);
         let gpus = gpus.into_iter().enumerate().map(|(number, (_, gpu))| (name(number), gpu));
+        let n_software = usize::from(!COMPILES_SPIRV);
         let software =
-            software.into_iter().take(1).map(|(_, driver)| (DeviceName::Software, driver));
+            software.into_iter().take(n_software).map(|(_, driver)| (DeviceName::Software, driver));
         gpus.chain(software).collect()
     }
 
