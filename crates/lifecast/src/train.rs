@@ -1,10 +1,15 @@
-//! `lifecast train`: a model of some features, from scratch or from another model.
+//! `lifecast train`: a model of some features, from scratch or from another model; or a search for
+//! the settings to train it with.
+
+use std::path::PathBuf;
 
 use lifecycle::Digest;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::batch::{self, BatchFlags};
 use crate::failure::Failure;
+use crate::search::{self, Found};
 use crate::stages::{StageOutcome, Stages};
 
 /// What is trained, from where.
@@ -20,6 +25,20 @@ pub(crate) struct TrainFlags {
     /// `adapter`, `lora` or `adalora`
     #[arg(long, value_parser = word::<trainer::Adapt>)]
     adapt: Option<trainer::Adapt>,
+    /// Search for settings by successive halving, in place of training once: trials, steps and the
+    /// space of settings; those that are not searched are the configuration's
+    #[arg(long, value_name = "SEARCH.toml", conflicts_with = "out")]
+    search: Option<PathBuf>,
+}
+
+/// What came of it.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub(crate) enum Trained {
+    /// A model.
+    Model(StageOutcome),
+    /// Settings.
+    Settings(Found),
 }
 
 /// Where training starts.
@@ -29,10 +48,10 @@ enum From {
     Model(Digest),
 }
 
-/// Trains, and answers the model.
-pub(crate) async fn train(flags: TrainFlags, is_quiet: bool) -> Result<StageOutcome, Failure> {
+/// Trains, and answers the model; or searches, and answers the settings.
+pub(crate) async fn train(flags: TrainFlags, is_quiet: bool) -> Result<Trained, Failure> {
     use trainer::Inputs;
-    let TrainFlags { mut batch, from, adapt } = flags;
+    let TrainFlags { mut batch, from, adapt, search } = flags;
     let mut stages = Stages::open(&batch.place, &batch.urls, is_quiet)?;
     if let Some(From::Model(digest)) = from {
         batch.inputs.push(("base".to_owned(), digest));
@@ -45,8 +64,12 @@ pub(crate) async fn train(flags: TrainFlags, is_quiet: bool) -> Result<StageOutc
         None => {}
     }
     config.adapt = adapt.unwrap_or(config.adapt);
+    if let Some(file) = search {
+        let places = (file.as_path(), batch.place.work.as_path());
+        return search::search(&mut stages, job, places).await.map(Trained::Settings);
+    }
     let artifact = stages.train(job).await?;
-    batch::deliver(stages, artifact, batch.out.as_deref()).await
+    batch::deliver(stages, artifact, batch.out.as_deref()).await.map(Trained::Model)
 }
 
 fn from(text: &str) -> Result<From, String> {

@@ -13,6 +13,7 @@
 //! | `validation` | the combined validation loss; calibration and dependence afterwards |
 //! | `sums` | how tightly steps hang together, by the losses of their sums |
 //! | `checkpoint` | all that a training is, on disk, exactly |
+//! | `search` | successive halving over settings |
 //! | `server` | `lifecast.v1.Trainer` |
 //! | `scatter` | true against predicted units of the dense baseline |
 
@@ -24,6 +25,7 @@ mod losses;
 mod optimiser;
 mod rows;
 mod scatter;
+mod search;
 mod server;
 mod stage;
 mod start;
@@ -34,6 +36,8 @@ mod validation;
 pub use config::{Adapt, Config, LossWeights, OptimiserKind, Start};
 pub use rows::{Row, Rows, Source, Target};
 pub use scatter::{Scatter, ScatterPoint};
+pub use search::{Rung, Search, Trial, best_of};
 pub use server::server;
-pub use stage::{Error, Inputs, Summary, run};
+pub use stage::{Error, Inputs, Summary, run, validation_of};
 pub use training::{Outcome, train};
+pub use validation::Validation;

@@ -18,7 +18,7 @@ use crate::rows::{Row, Rows, Source};
 use crate::scatter::Scatter;
 use crate::start::{dense_scaling, start_of_base};
 use crate::training::{Outcome, Stopped, train};
-use crate::validation::{calibrate, validate_model};
+use crate::validation::{Validation, calibrate, validate_model};
 
 /// Where the stage's inputs lie.
 #[derive(Debug, Clone)]
@@ -74,6 +74,23 @@ pub struct Summary {
     pub validation: f64,
 }
 
+/// The validation losses of what a training published: of its best step, or of the mean of all
+/// members where there are several. `None` where it never validated.
+pub fn validation_of(model: &Path) -> Result<Option<Validation>, Error> {
+    #[derive(Deserialize)]
+    struct Line {
+        step: Option<u64>,
+        validation: Validation,
+    }
+    let path = model.join("training.jsonl");
+    let text =
+        fs::read_to_string(&path).map_err(|source| Error::File { path: path.clone(), source })?;
+    let description = Model::load(model).map_err(Error::Model)?.description().clone();
+    let kept = (description.n_members == 1).then_some(description.training.best_step);
+    let lines = text.lines().filter_map(|line| serde_json::from_str::<Line>(line).ok());
+    Ok(lines.filter(|line| line.step == kept).last().map(|line| line.validation))
+}
+
 /// A training failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -92,8 +109,8 @@ pub enum Error {
     /// The model cannot be written.
     #[error("the model cannot be written")]
     Model(#[source] model::Error),
-    /// A file cannot be written.
-    #[error("{path}: cannot be written")]
+    /// A file cannot be read or written.
+    #[error("{path}: cannot be read or written")]
     File {
         /// The file.
         path: PathBuf,

@@ -20,21 +20,21 @@ const BATCH: usize = 64;
 
 /// Losses on validation rows.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-pub(crate) struct Validation {
+pub struct Validation {
     /// Weighted quantile loss: large series count as they sell.
-    pub(crate) wql: f64,
+    pub wql: f64,
     /// The same with the training weights, so that small series count too.
-    pub(crate) wql_even: f64,
+    pub wql_even: f64,
     /// Cross-entropy of turns, mean over horizons and rows that have them.
-    pub(crate) turns: f64,
+    pub turns: f64,
     /// Cross-entropy of stages, mean over heads and rows by weight.
-    pub(crate) stages: f64,
+    pub stages: f64,
     /// Mean squared error of standardised units (dense network).
-    pub(crate) squared: f64,
+    pub squared: f64,
     /// Mean squared error of the units of masked patches, where they are learnt.
-    pub(crate) reconstruction: f64,
+    pub reconstruction: f64,
     /// What early stopping looks at.
-    pub(crate) combined: f64,
+    pub combined: f64,
 }
 
 /// Sums that add up over rows: values and weights.
