@@ -146,6 +146,7 @@ async fn act(flags: Flags) -> Result<(), Failure> {
         Command::Features(flags) => batch(Batch::Features, flags).await,
         Command::Train(flags) => match train::train(flags, quiet).await? {
             Trained::Settings(found) if !json => print(&found.text()),
+            Trained::Suggestions(suggested) if !json => print(&train::csv(&suggested)),
             trained => answer_if(json, &trained),
         },
         Command::Predict(flags) => answer_if(json, &predict::predict(flags, quiet).await?),

@@ -173,9 +173,9 @@ struct Heads {
 impl Heads {
     fn add(&mut self, turns: &[f32], stages: &[f32], target: &Target) {
         let of_turns = turns.chunks_exact(N_TURN_CLASSES).zip(target.turns).zip(&mut self.turns);
-        for ((logits, class), rows) in of_turns {
-            if let Some(class) = class {
-                rows.push((logits.to_vec(), turn_truth(class)[..N_TURN_CLASSES].to_vec(), 1.0));
+        for ((logits, truth), rows) in of_turns {
+            if let Some(truth) = truth {
+                rows.push((logits.to_vec(), truth.to_vec(), 1.0));
             }
         }
         for (head, (label, rows)) in target.stages.iter().zip(&mut self.stages).enumerate() {
@@ -223,13 +223,6 @@ impl Heads {
             sums.fold([0.0; 2], |[loss, total], [more, weight]| [loss + more, total + weight]);
         if weight > 0.0 { loss / weight } else { 0.0 }
     }
-}
-
-/// A class of turns as probabilities.
-pub(crate) fn turn_truth(class: u8) -> [f32; 5] {
-    let mut truth = [0.0; 5];
-    truth[usize::from(class)] = 1.0;
-    truth
 }
 
 /// What is fitted on validation rows once the weights are chosen: on the answer of all members.
