@@ -31,8 +31,8 @@ pub(crate) struct TrainFlags {
     /// space of settings; those that are not searched are the configuration's
     #[arg(long, value_name = "SEARCH.toml", conflicts_with = "out")]
     search: Option<PathBuf>,
-    /// Name so many products whose stage somebody should say, by what their labels would teach the
-    /// model: of the training, or of the model that `--from` names, which then is not trained
+    /// Name so many products whose stage somebody should say, most doubtful
+    /// first: of the training, or of the model that `--from` names, which then is not trained
     #[arg(long, value_name = "N", conflicts_with_all = ["search", "out"])]
     suggest_labels: Option<usize>,
 }

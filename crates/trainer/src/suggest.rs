@@ -1,4 +1,4 @@
-//! Which products' labels would teach a model most: those over whose stages its voices disagree.
+//! Which products a model is most in doubt about: those over whose stages its voices disagree.
 //!
 //! The score is the information that a label is expected to carry about the model (Houlsby et al.
 //! 2011, `BALD`), with the committee of query by committee (Seung et al. 1992): the entropy of the
