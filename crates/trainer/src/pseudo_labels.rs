@@ -6,7 +6,9 @@
 //! validation rows.
 
 use lifecycle::Frequency;
-use model::{Calibration, Model, N_TURN_CLASSES, Outputs, Workers, softmax_of, stage_logits};
+use model::{
+    Calibration, Model, N_TURN_CLASSES, Outputs, TreeLogits, Workers, softmax_of, stage_logits,
+};
 use panel::Window;
 
 use crate::rows::{Rows, Target};
@@ -53,18 +55,20 @@ pub(crate) fn label(
 /// The model's calibrated answers for some windows.
 fn answers(model: &Model, calibration: &Calibration, windows: &[&Window]) -> Vec<Answer> {
     let outputs: Outputs = model.outputs(windows);
-    let rows = outputs.rows().zip(windows).map(|(row, window)| {
-        let (turn_trees, stage_trees) =
-            model.trees().map_or_else(Default::default, |trees| trees.logits(window));
+    let trees = match model.trees() {
+        Some(trees) => trees.logits(windows),
+        None => vec![TreeLogits::default(); windows.len()],
+    };
+    let rows = outputs.rows().zip(trees).map(|(row, trees)| {
         let turns = std::array::from_fn(|outlook| {
             let place = outlook * N_TURN_CLASSES..(outlook + 1) * N_TURN_CLASSES;
-            let of_trees = turn_trees.get(place.clone()).unwrap_or_default();
+            let of_trees = trees.turns.get(place.clone()).unwrap_or_default();
             padded(&calibration.turns[outlook].of(&row.turns[place], of_trees))
         });
         let stages = std::array::from_fn(|head: usize| {
             let index = head.checked_sub(1);
             let blend = index.map_or(calibration.stage_now, |index| calibration.stages[index]);
-            let of_trees = match &stage_trees[..] {
+            let of_trees = match &trees.stages[..] {
                 [] => &[][..],
                 logits => stage_logits(logits, index),
             };

@@ -16,11 +16,11 @@ use crate::boosting::grow_all;
 use crate::config::{Adapt, Config, Start};
 use crate::data::Data;
 use crate::pseudo_labels;
-use crate::rows::Rows;
+use crate::rows::{Row, Rows};
 use crate::scatter::Scatter;
 use crate::start::{dense_scaling, start_of_base};
 use crate::training::{Outcome, Stopped, train};
-use crate::validation::{Validation, calibrate, validate_model};
+use crate::validation::{Validation, calibrate, calibrate_placed, validate_model};
 
 /// Where the stage's inputs lie.
 #[derive(Debug, Clone)]
@@ -202,7 +202,7 @@ fn run_on(
     if let Some(base) = &base
         && config.steps_max == 0
     {
-        return publish(base, inputs.features[0], output);
+        return publish(base, (config, inputs, progress), output);
     }
     let mut data =
         Data::cut(config, &inputs.features, base.as_deref(), progress).map_err(Error::Features)?;
@@ -308,14 +308,31 @@ impl Fit {
     }
 }
 
-/// Publishes a base model as it is for some features: a zero-shot model.
-fn publish(base: &Arc<Model>, features: &Path, output: &Path) -> Result<Summary, Error> {
-    let features = FeaturesDir::open(features).map_err(Error::Features)?;
+/// Rows on which a base model's probabilities are calibrated to other data, of the training and of
+/// the validation part: enough for a dozen numbers, in seconds.
+const PLACED_ROWS_MAX: [usize; 2] = [6_000, 2_000];
+
+/// Publishes a base model for some features: a zero-shot model. Its weights are as they were; its
+/// probabilities are calibrated on the past of the features' data.
+fn publish(
+    base: &Arc<Model>,
+    (config, inputs, progress): (&Config, &Inputs<'_>, &dyn Progress),
+    output: &Path,
+) -> Result<Summary, Error> {
+    let features = FeaturesDir::open(inputs.features[0]).map_err(Error::Features)?;
+    let frequency = features.meta().frequency;
     let asked = features.meta().settings;
     let settings = base.settings(asked);
     let placed = base.on(features.fitted(), asked).map_err(Error::Model)?;
-    let description =
+    let mut description =
         Description { settings, is_foundation: false, ..placed.description().clone() };
+    let [rows_max, validation_rows_max] = PLACED_ROWS_MAX;
+    let few = Config { rows_max, validation_rows_max, ..config.clone() };
+    let data = Data::cut(&few, &inputs.features, Some(base), progress).map_err(Error::Features)?;
+    if let Some(calibration) = description.calibrations.get_mut(&frequency) {
+        let rows: Vec<&Row> = data.rows.rows.iter().collect();
+        *calibration = calibrate_placed(&placed, calibration, &rows);
+    }
     let (weights, fitted) = (placed.weights().to_vec(), placed.fitted().clone());
     let model = Model::new(description, placed.network(), weights, fitted);
     model.save(output).map_err(Error::Model)?;

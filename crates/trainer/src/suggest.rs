@@ -138,20 +138,21 @@ impl<'a> Committee<'a> {
         let outputs: Vec<Outputs> =
             self.members.iter().map(|member| member.outputs(windows)).collect();
         let of_members: Vec<Vec<_>> = outputs.iter().map(|o| o.rows().collect()).collect();
-        let sharpness = self.blend.network + self.blend.trees;
-        let at_temperature = |logits: &[f32]| {
-            softmax_of(&logits.iter().map(|logit| logit * sharpness).collect::<Vec<f32>>())
-        };
-        let of_window = |(place, window): (usize, &&Window)| {
+        let trees = self.model.trees().map(|trees| trees.logits(windows));
+        // Each voice at the temperature of the whole.
+        let Blend { network, trees: of_trees, bias } = self.blend;
+        let alone = Blend { network: network + of_trees, trees: 0.0, bias };
+        let at_temperature = |logits: &[f32]| softmax_of(&alone.of(logits, &[]));
+        let of_window = |place: usize| {
             let rows = of_members.iter().map(|rows| rows[place]);
             let mut voices: Vec<Vec<f32>> =
                 rows.map(|row| at_temperature(stage_logits(row.stages, None))).collect();
-            if let Some(trees) = self.model.trees() {
-                voices.push(at_temperature(stage_logits(&trees.logits(window).1, None)));
+            if let Some(trees) = &trees {
+                voices.push(at_temperature(stage_logits(&trees[place].stages, None)));
             }
             information(&voices)
         };
-        windows.iter().enumerate().map(of_window).collect()
+        (0..windows.len()).map(of_window).collect()
     }
 }
 

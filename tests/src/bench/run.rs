@@ -51,14 +51,14 @@ pub struct Outcome {
     pub seconds: f64,
 }
 
-/// Runs one bench on some sets; artifacts lie below `home`.
+/// Runs one bench on some sets for so long; artifacts lie below `home`.
 pub async fn run(
     subject: Subject,
-    effort: Effort,
+    (effort, limit): (Effort, Duration),
     (sets, home): (Vec<Set>, PathBuf),
 ) -> anyhow::Result<Outcome> {
     let mut run = Run {
-        workshop: Workshop::open(home, effort)?,
+        workshop: Workshop::open(home, limit)?,
         subject,
         effort,
         works: Vec::new(),
@@ -126,7 +126,7 @@ impl Run {
 
     /// Data, features and exchange of a set.
     async fn prepare(&mut self, set: Set) -> anyhow::Result<()> {
-        let pipeline = set.pipeline(self.effort)?;
+        let pipeline = set.pipeline(self.subject, self.effort)?;
         let mut truth = None;
         if pipeline.is_simulated() {
             let settings = pipeline.section("simulate");
@@ -347,6 +347,7 @@ fn is_asked(subject: Subject, peer: &Peer) -> bool {
         Subject::Turns => gives("turns") || gives("units"),
         Subject::Accuracy => gives("units"),
         Subject::Stages => gives("stages"),
+        Subject::Ablation => false,
     }
 }
 

@@ -5,6 +5,7 @@
 
 use std::io::Write;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Parser;
 use tests::bench::budget::Effort;
@@ -24,6 +25,9 @@ struct Flags {
     /// All sets and peers with three seeds, in up to 8 hours; writes tests/bench
     #[arg(long)]
     full: bool,
+    /// So many minutes, in place of 30 or, with `--full`, of 8 hours
+    #[arg(long, conflicts_with = "quick", value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    minutes: Option<u64>,
     /// Only this set, or these; such a run writes no record
     #[arg(long = "set", value_name = "NAME")]
     only: Vec<String>,
@@ -40,9 +44,10 @@ async fn main() -> anyhow::Result<()> {
         Flags { full: true, .. } => Effort::Full,
         _ => Effort::Plain,
     };
+    let limit = flags.minutes.map_or_else(|| effort.limit(), Duration::from_mins);
     let home = flags.home.unwrap_or_else(|| workspace_root().join("target/bench"));
     let sets = sets::sets(flags.subject, effort, &flags.only)?;
-    let outcome = Box::pin(run::run(flags.subject, effort, (sets, home))).await?;
+    let outcome = Box::pin(run::run(flags.subject, (effort, limit), (sets, home))).await?;
     let lines = lines::of(flags.subject, &outcome);
     run::say(&shown::text(flags.subject, &outcome, &lines));
     for line in &lines {
