@@ -144,7 +144,9 @@ pub fn placed(rows: &[Judged]) -> Blend {
         };
         let biased: Vec<Judged> = rows.iter().map(biased).collect();
         let next = temperature(&biased).recip();
-        bias.iter_mut().for_each(|bias| *bias *= next / inverse);
+        for bias in &mut bias {
+            *bias *= next / inverse;
+        }
         inverse = next;
     }
     Blend { network: inverse, trees: 0.0, bias }
