@@ -48,10 +48,12 @@ fn row(number: usize, noise: &mut Noise) -> Row {
     let mut stages = [0.1; 5];
     stages[(number + usize::from(statics[1] > 0.0)) % 4] += 0.5;
     let units = draw(horizon).iter().map(|unit| (unit + 2.0 * statics[0]).max(0.0)).collect();
+    let of_class =
+        |class: usize| Some(std::array::from_fn(|other| f32::from(u8::from(other == class))));
     let target = Target {
         units,
         weight: 0.5 + (number % 3) as f32 / 2.0,
-        turns: [Some((number % 4) as u8), None, Some(u8::from(statics[0] > 0.0))],
+        turns: [of_class(number % 4), None, of_class(usize::from(statics[0] > 0.0))],
         stages: [Some((stages, 1.0)), None, Some((stages, 0.5)), None],
     };
     let window = Window {

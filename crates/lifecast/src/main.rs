@@ -11,6 +11,7 @@ mod pipeline;
 mod predict;
 mod remote;
 mod runner;
+mod search;
 mod serve;
 mod simulate;
 mod stages;
@@ -35,7 +36,7 @@ use crate::predict::PredictFlags;
 use crate::runner::Place;
 use crate::serve::ServeFlags;
 use crate::simulate::{SimulateFlags, Simulated};
-use crate::train::TrainFlags;
+use crate::train::{TrainFlags, Trained};
 
 /// Twenty per cent faster training than with the system's allocator.
 #[global_allocator]
@@ -69,7 +70,7 @@ enum Command {
     Ingest(IngestFlags),
     /// Turn a data set (`dataset`) into panels, labels and splits
     Features(BatchFlags),
-    /// Train a model on `features`, from scratch or from another model
+    /// Train a model on `features`, from scratch or from another model, or search for settings
     Train(TrainFlags),
     /// Forecast `features` with a `model`, or raw files with the built-in one
     Predict(PredictFlags),
@@ -143,7 +144,11 @@ async fn act(flags: Flags) -> Result<(), Failure> {
         },
         Command::Ingest(flags) => answer_if(json, &batch::ingest(flags, quiet).await?),
         Command::Features(flags) => batch(Batch::Features, flags).await,
-        Command::Train(flags) => answer_if(json, &train::train(flags, quiet).await?),
+        Command::Train(flags) => match train::train(flags, quiet).await? {
+            Trained::Settings(found) if !json => print(&found.text()),
+            Trained::Suggestions(suggested) if !json => print(&train::csv(&suggested)),
+            trained => answer_if(json, &trained),
+        },
         Command::Predict(flags) => answer_if(json, &predict::predict(flags, quiet).await?),
         Command::Evaluate(flags) => batch(Batch::Evaluate, flags).await,
         Command::Explain(flags) => batch(Batch::Explain, flags).await,

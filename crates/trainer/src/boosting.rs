@@ -8,7 +8,6 @@
 use model::{Boosted, N_TREE_INPUTS, Node, Noise, Tree, Trees, Workers, softmax_of, tree_inputs};
 
 use crate::rows::{Row, Target};
-use crate::validation::turn_truth;
 
 /// Bins of an input.
 const N_BINS: usize = 64;
@@ -229,7 +228,10 @@ pub(crate) fn grow_all(rows: &[Row], seed: u64, workers: &Workers) -> Trees {
         sample.collect()
     };
     let truth = |target: Option<&Target>, head: usize| match head {
-        0..3 => Some((turn_truth(target?.turns[head]?), 1.0)),
+        0..3 => {
+            let [silent, halved, neither, doubled] = target?.turns[head]?;
+            Some(([silent, halved, neither, doubled, 0.0], 1.0))
+        }
         _ => target?.stages[head - 3],
     };
     let grown = workers.map(&[0, 1, 2, 3, 4, 5, 6], |_, head| {

@@ -1,6 +1,8 @@
 //! What is trained, and how: the `[[model]]` entry of a pipeline.
 
-use lifecycle::Invalid;
+use std::collections::BTreeSet;
+
+use lifecycle::{Invalid, ProductId};
 use model::{Kind, Size};
 use serde::{Deserialize, Serialize};
 
@@ -64,6 +66,11 @@ pub struct Config {
     /// Share of seen products whose targets are learnt from; the others serve the reconstruction of
     /// masked patches alone.
     pub labelled: f64,
+    /// Products that are learnt from beside that share.
+    pub labelled_also: BTreeSet<ProductId>,
+    /// Where few products are learnt from, train on from the model's own answers for the others,
+    /// wherever the likeliest class has at least this probability; none: do not.
+    pub pseudo_labels: Option<f64>,
     /// Share of patches that are masked for the reconstruction.
     pub masked: f64,
     /// Weights of the parts of the loss.
@@ -172,6 +179,8 @@ impl Default for Config {
             stage_holdout: 0.1,
             scale_power: 0.5,
             labelled: 1.0,
+            labelled_also: BTreeSet::new(),
+            pseudo_labels: None,
             masked: 0.3,
             losses: LossWeights::default(),
             checkpoint_every: 200,
@@ -210,6 +219,7 @@ impl Config {
             ("stage_holdout", self.stage_holdout, 0.0, 0.9),
             ("scale_power", self.scale_power, 0.0, 1.0),
             ("labelled", self.labelled, 0.0, 1.0),
+            ("pseudo_labels", self.pseudo_labels.unwrap_or(1.0), 0.0, 1.0),
             ("masked", self.masked, 0.0, 0.95),
             ("losses.reconstruction", f64::from(losses.reconstruction), 0.0, 1e3),
             ("losses.quantiles", f64::from(losses.quantiles), 0.0, 1e3),
@@ -224,6 +234,13 @@ impl Config {
         }
         if self.from == Start::Scratch && self.adapt != Adapt::Full {
             return Err(Invalid::new("adapt", "needs a base model: set `from`"));
+        }
+        if self.pseudo_labels.is_some()
+            && (self.kind == Kind::Dense || self.foundation || self.losses.reconstruction > 0.0)
+        {
+            let reason = "is of networks with turns and stages, of one data set, and without \
+                          `losses.reconstruction`";
+            return Err(Invalid::new("pseudo_labels", reason));
         }
         if self.kind == Kind::Dense && (self.members > 1 || self.from != Start::Scratch) {
             return Err(Invalid::new(

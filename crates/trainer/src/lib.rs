@@ -3,16 +3,20 @@
 //! | file | what |
 //! |---|---|
 //! | `config` | what is trained, and how |
+//! | `data` | the data sets of a training, and their rows |
 //! | `rows` | windows and targets of training and validation, masked by the split |
 //! | `losses` | losses of raw outputs, and their gradients in closed form |
 //! | `adaptation` | what of a base model is trained: heads, adapters, updates of low rank |
 //! | `boosting` | trees for turns and stages |
 //! | `optimiser` | AdamW on flat vectors, schedule, clipping, averaged weights |
+//! | `pseudo_labels` | a model's own answers as targets of rows without labels |
 //! | `start` | weights before the first step |
 //! | `training` | the loop |
 //! | `validation` | the combined validation loss; calibration and dependence afterwards |
+//! | `suggest` | which products' labels would teach most |
 //! | `sums` | how tightly steps hang together, by the losses of their sums |
 //! | `checkpoint` | all that a training is, on disk, exactly |
+//! | `search` | successive halving over settings |
 //! | `server` | `lifecast.v1.Trainer` |
 //! | `scatter` | true against predicted units of the dense baseline |
 
@@ -20,13 +24,17 @@ mod adaptation;
 mod boosting;
 mod checkpoint;
 mod config;
+mod data;
 mod losses;
 mod optimiser;
+mod pseudo_labels;
 mod rows;
 mod scatter;
+mod search;
 mod server;
 mod stage;
 mod start;
+mod suggest;
 mod sums;
 mod training;
 mod validation;
@@ -34,6 +42,9 @@ mod validation;
 pub use config::{Adapt, Config, LossWeights, OptimiserKind, Start};
 pub use rows::{Row, Rows, Source, Target};
 pub use scatter::{Scatter, ScatterPoint};
+pub use search::{Rung, Search, Trial, best_of};
 pub use server::server;
-pub use stage::{Error, Inputs, Summary, run};
+pub use stage::{Error, Inputs, Summary, run, validation_of};
+pub use suggest::{Suggestion, suggestions};
 pub use training::{Outcome, train};
+pub use validation::Validation;

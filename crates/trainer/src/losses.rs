@@ -83,19 +83,14 @@ pub(crate) fn gradients(
             losses.mean += f64::from(share_units * loss_mean);
         }
         let of_turns = &mut gradient.turns[index * N_TURN_LOGITS..(index + 1) * N_TURN_LOGITS];
-        for (outlook, class) in target.turns.iter().enumerate() {
-            let Some(class) = class else { continue };
+        for (outlook, truth) in target.turns.iter().enumerate() {
+            let Some(truth) = truth else { continue };
             let place = outlook * N_TURN_CLASSES..(outlook + 1) * N_TURN_CLASSES;
-            let mut truth = [0.0; N_TURN_CLASSES];
-            truth[usize::from(*class)] = 1.0;
             let share = share / 3.0;
-            let loss = cross_entropy::<N_TURN_CLASSES>(
-                &row.turns[place.clone()],
-                &truth,
-                |class, slope| {
-                    of_turns[place.start + class] = share * weights.turns * slope;
-                },
-            );
+            let logits = &row.turns[place.clone()];
+            let loss = cross_entropy::<N_TURN_CLASSES>(logits, truth, |class, slope| {
+                of_turns[place.start + class] = share * weights.turns * slope;
+            });
             losses.turns += f64::from(share * loss);
         }
         let of_stages = &mut gradient.stages[index * N_STAGE_LOGITS..(index + 1) * N_STAGE_LOGITS];
@@ -233,7 +228,7 @@ mod tests {
         Target {
             units,
             weight: 0.7,
-            turns: [Some(1), None, Some(3)],
+            turns: [Some([0.0, 1.0, 0.0, 0.0]), None, Some([0.0, 0.0, 0.2, 0.8])],
             stages: [
                 Some(([0.1, 0.2, 0.7, 0.0, 0.0], 0.5)),
                 None,

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use lifecycle::{Digest, Part, Period, ProductId, Progress, Series, Split};
+use model::N_TURN_CLASSES;
 use panel::{CategoryUnits, Cutter, Fitted, History, PanelMeta, Window};
 use rayon::prelude::*;
 use tables::Label;
@@ -42,8 +43,8 @@ pub struct Target {
     pub units: Vec<f32>,
     /// Weight of the units: 1 on average over training rows.
     pub weight: f32,
-    /// Class of [`model::N_TURN_CLASSES`] at each horizon.
-    pub turns: [Option<u8>; 3],
+    /// Probabilities of the classes at each horizon: certain, or a model's own.
+    pub turns: [Option<[f32; N_TURN_CLASSES]>; 3],
     /// Stage probabilities and their weight: now, and at each horizon.
     pub stages: [Option<([f32; 5], f32)>; 4],
 }
@@ -154,6 +155,15 @@ impl Rows {
         (0..self.rows.len()).filter(|row| self.rows[*row].validation.is_some()).collect()
     }
 
+    /// Takes the targets of training rows without labels away, with their places.
+    pub(crate) fn take_unlabelled(&mut self) -> Vec<(usize, Target)> {
+        let rows = self.rows.iter_mut().enumerate();
+        rows.filter_map(|(place, row)| {
+            Some((place, row.train.take_if(|target| target.is_empty())?))
+        })
+        .collect()
+    }
+
     /// Names the rows: a checkpoint made on others does not fit.
     pub fn digest(&self) -> Digest {
         let mut hasher = lifecycle::Hasher::default();
@@ -215,15 +225,22 @@ fn is_held_out(history: &History, config: &Config) -> bool {
     f64::from(digest.as_bytes()[0]) < 256.0 * config.stage_holdout
 }
 
-/// What is learnt from a training target: all of it, of a product without labels nothing. Its window
-/// still teaches the reconstruction of masked patches.
-fn learnt(target: Option<Target>, history: &History, config: &Config) -> Option<Target> {
-    let digest = Digest::of(format!("labels/{}/{}", config.seed, history.series.product));
+/// Whether a product's targets are learnt from.
+pub(crate) fn is_labelled(product: &ProductId, config: &Config) -> bool {
+    let digest = Digest::of(format!("labels/{}/{product}", config.seed));
     let [a, b, ..] = *digest.as_bytes();
-    if f64::from(u16::from_le_bytes([a, b])) < 65536.0 * config.labelled {
+    f64::from(u16::from_le_bytes([a, b])) < 65536.0 * config.labelled
+        || config.labelled_also.contains(product)
+}
+
+/// What is learnt from a training target: all of it, of a product without labels nothing. Its window
+/// still teaches the reconstruction of masked patches, or gets a model's own answers.
+fn learnt(target: Option<Target>, history: &History, config: &Config) -> Option<Target> {
+    if is_labelled(&history.series.product, config) {
         return target;
     }
-    let target = target.filter(|_| config.losses.reconstruction > 0.0)?;
+    let is_kept = config.losses.reconstruction > 0.0 || config.pseudo_labels.is_some();
+    let target = target.filter(|_| is_kept)?;
     let units = vec![f32::NAN; target.units.len()];
     Some(Target { units, turns: [None; 3], stages: [None; 4], ..target })
 }
@@ -303,11 +320,11 @@ fn target(
 }
 
 /// Silent, halved but not silent, neither, doubled.
-fn turn_class([halved, doubled, silent]: [bool; 3]) -> u8 {
+fn turn_class([halved, doubled, silent]: [bool; 3]) -> [f32; N_TURN_CLASSES] {
     match (silent, halved, doubled) {
-        (true, _, _) => 0,
-        (_, true, _) => 1,
-        (_, _, false) => 2,
-        (_, _, true) => 3,
+        (true, _, _) => [1.0, 0.0, 0.0, 0.0],
+        (_, true, _) => [0.0, 1.0, 0.0, 0.0],
+        (_, _, false) => [0.0, 0.0, 1.0, 0.0],
+        (_, _, true) => [0.0, 0.0, 0.0, 1.0],
     }
 }

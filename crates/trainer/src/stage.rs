@@ -6,19 +6,21 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use artifacts::Folders;
-use lifecycle::{ErrorKind, Frequency, Invalid, ProductId, Progress};
-use model::{Calibration, Description, Dimensions, Kind, Model, Network, Training, Workers};
-use panel::{CategoryUnits, Fitted, Panel, Settings, category_units};
+use lifecycle::{ErrorKind, Frequency, Invalid, Progress};
+use model::{Calibration, Description, Dimensions, Kind, Model, Network, Training, Trees, Workers};
+use panel::{Fitted, Settings};
 use serde::{Deserialize, Serialize};
-use tables::{FeaturesDir, Label};
+use tables::FeaturesDir;
 
 use crate::boosting::grow_all;
 use crate::config::{Adapt, Config, Start};
-use crate::rows::{Row, Rows, Source};
+use crate::data::Data;
+use crate::pseudo_labels;
+use crate::rows::{Row, Rows};
 use crate::scatter::Scatter;
 use crate::start::{dense_scaling, start_of_base};
 use crate::training::{Outcome, Stopped, train};
-use crate::validation::{calibrate, calibrate_placed, validate_model};
+use crate::validation::{Validation, calibrate, calibrate_placed, validate_model};
 
 /// Where the stage's inputs lie.
 #[derive(Debug, Clone)]
@@ -74,6 +76,23 @@ pub struct Summary {
     pub validation: f64,
 }
 
+/// The validation losses of what a training published: of its best step, or of the mean of all
+/// members where there are several. `None` where it never validated.
+pub fn validation_of(model: &Path) -> Result<Option<Validation>, Error> {
+    #[derive(Deserialize)]
+    struct Line {
+        step: Option<u64>,
+        validation: Validation,
+    }
+    let path = model.join("training.jsonl");
+    let text =
+        fs::read_to_string(&path).map_err(|source| Error::File { path: path.clone(), source })?;
+    let description = Model::load(model).map_err(Error::Model)?.description().clone();
+    let kept = (description.n_members == 1).then_some(description.training.best_step);
+    let mut lines = text.lines().filter_map(|line| serde_json::from_str::<Line>(line).ok());
+    Ok(lines.rfind(|line| line.step == kept).map(|line| line.validation))
+}
+
 /// A training failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -92,8 +111,8 @@ pub enum Error {
     /// The model cannot be written.
     #[error("the model cannot be written")]
     Model(#[source] model::Error),
-    /// A file cannot be written.
-    #[error("{path}: cannot be written")]
+    /// A file cannot be read or written.
+    #[error("{path}: cannot be read or written")]
     File {
         /// The file.
         path: PathBuf,
@@ -110,91 +129,6 @@ impl Error {
             Self::Features(_) | Self::NoRows => ErrorKind::Data,
             Self::Stopped(_) | Self::Model(_) | Self::File { .. } => ErrorKind::Internal,
         }
-    }
-}
-
-/// Data that rows are cut from, in memory.
-struct Loaded {
-    features: FeaturesDir,
-    panel: Panel,
-    categories: BTreeMap<String, CategoryUnits>,
-    labels: BTreeMap<ProductId, Label>,
-    /// With the standards that all data of this training share.
-    fitted: Fitted,
-}
-
-impl Loaded {
-    fn open(folder: &Path) -> Result<Self, tables::Error> {
-        let features = FeaturesDir::open(folder)?;
-        let panel = features.panel()?;
-        let labels = features.labels_train()?;
-        Ok(Self {
-            categories: category_units(&panel),
-            labels: labels.into_iter().map(|label| (label.product.clone(), label)).collect(),
-            fitted: features.fitted().clone(),
-            panel,
-            features,
-        })
-    }
-
-    fn source(&self) -> Source<'_> {
-        Source {
-            meta: self.features.meta(),
-            histories: &self.panel.histories,
-            categories: &self.categories,
-            fitted: &self.fitted,
-            split: self.features.split(),
-            unseen: self.features.unseen(),
-            labels: &self.labels,
-        }
-    }
-}
-
-/// What is trained on: rows of all data, and where those of each begin.
-struct Data {
-    rows: Rows,
-    /// Frequency and first row of each part, in order.
-    parts: Vec<(Frequency, usize)>,
-    /// Of the first data, with the shared standards.
-    fitted: Fitted,
-    settings: Settings,
-}
-
-impl Data {
-    fn cut(
-        config: &Config,
-        inputs: &Inputs<'_>,
-        base: Option<&Model>,
-        progress: &dyn Progress,
-    ) -> Result<Self, Error> {
-        let opened = inputs.features.iter().map(|folder| Loaded::open(folder));
-        let mut all = opened.collect::<Result<Vec<_>, _>>().map_err(Error::Features)?;
-        let pooled = match base {
-            Some(base) => base.fitted().clone(),
-            None => all[0].fitted.with_pooled_standards(all.iter().map(|loaded| &loaded.fitted)),
-        };
-        let mut settings = Settings { context: 1, horizon: 1 };
-        let (mut rows, mut parts) = (Vec::new(), Vec::new());
-        for loaded in &mut all {
-            if base.is_some() || inputs.features.len() > 1 {
-                loaded.fitted = loaded.fitted.with_standards_of(&pooled);
-            }
-            let of_panel = loaded.features.meta().settings;
-            settings.context = settings.context.max(of_panel.context);
-            settings.horizon = settings.horizon.max(of_panel.horizon);
-            parts.push((loaded.features.meta().frequency, rows.len()));
-            rows.extend(Rows::cut(loaded.source(), config, progress).rows);
-        }
-        let fitted = all.swap_remove(0).fitted;
-        Ok(Self { rows: Rows { rows }, parts, fitted, settings })
-    }
-
-    /// Validation rows of one frequency.
-    fn validation(&self, frequency: Frequency) -> Vec<&Row> {
-        let ends = self.parts.iter().skip(1).map(|(_, begin)| *begin).chain([self.rows.rows.len()]);
-        let parts = self.parts.iter().zip(ends).filter(|((of, _), _)| *of == frequency);
-        let rows = parts.flat_map(|((_, begin), end)| &self.rows.rows[*begin..end]);
-        rows.filter(|row| row.validation.is_some()).collect()
     }
 }
 
@@ -270,48 +204,40 @@ fn run_on(
     {
         return publish(base, (config, inputs, progress), output);
     }
-    let data = Data::cut(config, inputs, base.as_deref(), progress)?;
+    let mut data =
+        Data::cut(config, &inputs.features, base.as_deref(), progress).map_err(Error::Features)?;
+    let is_wanted = config.pseudo_labels.is_some();
+    let unlabelled = if is_wanted { data.rows.take_unlabelled() } else { Vec::new() };
     let rows = &data.rows;
     let (n_training_rows, n_validation_rows) = (rows.training().len(), rows.validation().len());
     tracing::info!(n_training_rows, n_validation_rows, "cut rows");
     if n_training_rows == 0 {
         return Err(Error::NoRows);
     }
-    let (mut description, network, start) = prepared(config, &data, base.as_deref())?;
-    let outcomes = train_members(config, inputs, (&network, start.as_deref()), (rows, progress))?;
-    let best = &outcomes[0];
-    let (n_trained, ranks) = (best.n_trained, best.ranks);
-    let (n_steps, best_step) = (best.n_steps, best.best_step);
-    describe(&mut description, config, rows, best);
-    let weights: Vec<f32> = outcomes.iter().flat_map(|o| o.weights.iter().copied()).collect();
-    let mut lines: Vec<String> = outcomes.into_iter().flat_map(|outcome| outcome.lines).collect();
-    let raw = Model::new(description.clone(), &network, weights.clone(), data.fitted.clone());
-    if config.members > 1 {
-        let all = rows.rows.iter().filter(|row| row.validation.is_some()).collect::<Vec<_>>();
-        let of_all = validate_model(&raw, &all, &raw.network().workers());
-        description.training.validation = of_all.combined;
-        lines
-            .push(serde_json::json!({"members": config.members, "validation": of_all}).to_string());
+    let (description, network, start) = prepared(config, &data, base.as_deref())?;
+    let start: Vec<Vec<f32>> = start.into_iter().collect();
+    let mut fit = Fit::of(config, inputs, (&data, &description, &network), (&start, progress))?;
+    if let Some(least) = config.pseudo_labels {
+        let (model, frequency) = (fit.model(&network, data.fitted.clone()), data.parts[0].0);
+        pseudo_labels::label(&mut data.rows, unlabelled, (&model, frequency), least);
+        let own = inputs.checkpoint.map(|folder| folder.join("pseudo-labels"));
+        let inputs = Inputs { checkpoint: own.as_deref(), ..inputs.clone() };
+        let members = fit.weights.chunks_exact(network.layout().n_values());
+        let start: Vec<Vec<f32>> = members.map(<[f32]>::to_vec).collect();
+        let mut lines = std::mem::take(&mut fit.lines);
+        fit = Fit::of(config, &inputs, (&data, &description, &network), (&start, progress))?;
+        lines.append(&mut fit.lines);
+        fit.lines = lines;
     }
-    let trees = (config.trees && description.kind.has_heads() && !config.foundation).then(|| {
-        progress.report("grow trees", 0, 1);
-        grow_all(&rows.rows, config.seed, &Workers::default())
-    });
-    let raw = raw.with_trees(trees.clone());
-    if description.kind.has_heads() {
-        progress.report("calibrate", 0, 1);
-        description.calibrations = calibrations(&raw, &data);
-    }
-    let validation = description.training.validation;
     // What was fitted on the data of a foundation model is of no use elsewhere.
     let fitted = if config.foundation {
         Fitted::unfitted(data.fitted.frequency()).with_standards_of(&data.fitted)
     } else {
         data.fitted.clone()
     };
-    let model = Model::new(description, &network, weights, fitted).with_trees(trees);
+    let model = fit.model(&network, fitted);
     model.save(output).map_err(Error::Model)?;
-    write(&output.join("training.jsonl"), &(lines.join("\n") + "\n"))?;
+    write(&output.join("training.jsonl"), &(fit.lines.join("\n") + "\n"))?;
     if config.kind == Kind::Dense {
         let scatter = Scatter::sample(&model, &data.validation(data.parts[0].0));
         let text = serde_json::to_string(&scatter).expect("plain structs become JSON");
@@ -320,14 +246,66 @@ fn run_on(
     Ok(Summary {
         kind: model.description().kind,
         n_parameters: model.weights().len(),
-        n_trained,
-        n_ranks: ranks.0,
+        n_trained: fit.best.n_trained,
+        n_ranks: fit.best.ranks.0,
         n_training_rows,
         n_validation_rows,
-        n_steps,
-        best_step,
-        validation,
+        n_steps: fit.best.n_steps,
+        best_step: fit.best.best_step,
+        validation: model.description().training.validation,
     })
+}
+
+/// All members and trees, trained and calibrated.
+struct Fit {
+    description: Description,
+    weights: Vec<f32>,
+    trees: Option<Trees>,
+    /// `training.jsonl`.
+    lines: Vec<String>,
+    /// Of the first member.
+    best: Outcome,
+}
+
+impl Fit {
+    /// Trains from these weights: of all members, of one for all, or none.
+    fn of(
+        config: &Config,
+        inputs: &Inputs<'_>,
+        (data, description, network): (&Data, &Description, &Network),
+        (start, progress): (&[Vec<f32>], &dyn Progress),
+    ) -> Result<Self, Error> {
+        let rows = &data.rows;
+        let mut description = description.clone();
+        let mut outcomes = train_members(config, inputs, (network, start), (rows, progress))?;
+        describe(&mut description, config, rows, &outcomes[0]);
+        let weights: Vec<f32> = outcomes.iter().flat_map(|o| o.weights.iter().copied()).collect();
+        let mut lines: Vec<String> = outcomes.iter().flat_map(|o| o.lines.clone()).collect();
+        let raw = Model::new(description.clone(), network, weights.clone(), data.fitted.clone());
+        if config.members > 1 {
+            let all = rows.rows.iter().filter(|row| row.validation.is_some()).collect::<Vec<_>>();
+            let of_all = validate_model(&raw, &all, &raw.network().workers());
+            description.training.validation = of_all.combined;
+            let line = serde_json::json!({"members": config.members, "validation": of_all});
+            lines.push(line.to_string());
+        }
+        let has_heads = description.kind.has_heads();
+        let trees = (config.trees && has_heads && !config.foundation).then(|| {
+            progress.report("grow trees", 0, 1);
+            grow_all(&rows.rows, config.seed, &Workers::default())
+        });
+        if has_heads {
+            progress.report("calibrate", 0, 1);
+            description.calibrations = calibrations(&raw.with_trees(trees.clone()), data);
+        }
+        Ok(Self { description, weights, trees, lines, best: outcomes.swap_remove(0) })
+    }
+
+    /// The model, with state that is fitted to some panel.
+    fn model(&self, network: &Network, fitted: Fitted) -> Model {
+        let model = Model::new(self.description.clone(), network, self.weights.clone(), fitted);
+        model.with_trees(self.trees.clone())
+    }
 }
 
 /// Rows on which a base model's probabilities are calibrated to other data, of the training and of
@@ -350,7 +328,7 @@ fn publish(
         Description { settings, is_foundation: false, ..placed.description().clone() };
     let [rows_max, validation_rows_max] = PLACED_ROWS_MAX;
     let few = Config { rows_max, validation_rows_max, ..config.clone() };
-    let data = Data::cut(&few, inputs, Some(base), progress)?;
+    let data = Data::cut(&few, &inputs.features, Some(base), progress).map_err(Error::Features)?;
     if let Some(calibration) = description.calibrations.get_mut(&frequency) {
         let rows: Vec<&Row> = data.rows.rows.iter().collect();
         *calibration = calibrate_placed(&placed, calibration, &rows);
@@ -376,13 +354,15 @@ fn publish(
 fn train_members(
     config: &Config,
     inputs: &Inputs<'_>,
-    from: (&Network, Option<&[f32]>),
+    (network, start): (&Network, &[Vec<f32>]),
     (rows, progress): (&Rows, &dyn Progress),
 ) -> Result<Vec<Outcome>, Error> {
     let of_member = |member: usize| {
         let config = Config { seed: config.seed + member as u64, ..config.clone() };
         let checkpoint = inputs.checkpoint.map(|folder| folder.join(format!("member-{member}")));
         let progress = Member { progress, done: member, total: config.members };
+        let start = start.get(member).or(start.first()).map(Vec::as_slice);
+        let from = (network, start);
         train(from, rows, &config, checkpoint.as_deref(), &progress).map_err(Error::Stopped)
     };
     (0..config.members).map(of_member).collect()

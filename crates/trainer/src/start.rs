@@ -48,9 +48,10 @@ fn start_at_base_rates<'a>(
     let mut stages = [1.0_f32; N_STAGE_LOGITS];
     for target in targets {
         units.extend(target.units.iter().filter(|units| !units.is_nan()));
-        for (outlook, class) in target.turns.iter().enumerate() {
-            if let Some(class) = class {
-                turns[outlook * N_TURN_CLASSES + usize::from(*class)] += 1.0;
+        for (outlook, probabilities) in target.turns.iter().enumerate() {
+            let classes = &mut turns[outlook * N_TURN_CLASSES..];
+            for (class, p) in classes.iter_mut().zip(probabilities.iter().flatten()) {
+                *class += p;
             }
         }
         for (head, label) in target.stages.iter().enumerate() {

@@ -20,21 +20,21 @@ const BATCH: usize = 64;
 
 /// Losses on validation rows.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-pub(crate) struct Validation {
+pub struct Validation {
     /// Weighted quantile loss: large series count as they sell.
-    pub(crate) wql: f64,
+    pub wql: f64,
     /// The same with the training weights, so that small series count too.
-    pub(crate) wql_even: f64,
+    pub wql_even: f64,
     /// Cross-entropy of turns, mean over horizons and rows that have them.
-    pub(crate) turns: f64,
+    pub turns: f64,
     /// Cross-entropy of stages, mean over heads and rows by weight.
-    pub(crate) stages: f64,
+    pub stages: f64,
     /// Mean squared error of standardised units (dense network).
-    pub(crate) squared: f64,
+    pub squared: f64,
     /// Mean squared error of the units of masked patches, where they are learnt.
-    pub(crate) reconstruction: f64,
+    pub reconstruction: f64,
     /// What early stopping looks at.
-    pub(crate) combined: f64,
+    pub combined: f64,
 }
 
 /// Sums that add up over rows: values and weights.
@@ -173,9 +173,9 @@ struct Heads {
 impl Heads {
     fn add(&mut self, turns: &[f32], stages: &[f32], target: &Target) {
         let of_turns = turns.chunks_exact(N_TURN_CLASSES).zip(target.turns).zip(&mut self.turns);
-        for ((logits, class), rows) in of_turns {
-            if let Some(class) = class {
-                rows.push((logits.to_vec(), turn_truth(class)[..N_TURN_CLASSES].to_vec(), 1.0));
+        for ((logits, truth), rows) in of_turns {
+            if let Some(truth) = truth {
+                rows.push((logits.to_vec(), truth.to_vec(), 1.0));
             }
         }
         for (head, (label, rows)) in target.stages.iter().zip(&mut self.stages).enumerate() {
@@ -224,13 +224,6 @@ impl Heads {
             sums.fold([0.0; 2], |[loss, total], [more, weight]| [loss + more, total + weight]);
         if weight > 0.0 { loss / weight } else { 0.0 }
     }
-}
-
-/// A class of turns as probabilities.
-pub(crate) fn turn_truth(class: u8) -> [f32; 5] {
-    let mut truth = [0.0; 5];
-    truth[usize::from(class)] = 1.0;
-    truth
 }
 
 /// What is fitted on validation rows once the weights are chosen: on the answer of all members.

@@ -9,5 +9,6 @@ mod damaged;
 mod killed;
 mod lives;
 mod reported;
+mod searched;
 mod shop;
 mod threads;

@@ -21,6 +21,11 @@ const DIMENSIONS: Dimensions = Dimensions {
     n_horizon_inputs: HORIZON_INPUTS.len(),
 };
 
+/// A class of turns as probabilities.
+fn of_class(class: usize) -> [f32; 4] {
+    std::array::from_fn(|other| f32::from(u8::from(other == class)))
+}
+
 /// Windows of noise; what comes after is told by the first two statics alone.
 fn rows(n_rows: usize) -> Rows {
     let mut noise = Noise::new(3, 0.0);
@@ -49,7 +54,7 @@ fn rows(n_rows: usize) -> Rows {
         let target = Target {
             units: vec![if rises { 3.0 } else { 0.0 }, 1.0, f32::NAN],
             weight: 1.0,
-            turns: [Some(if rises { 3 } else { 0 }), None, Some(2)],
+            turns: [Some(of_class(if rises { 3 } else { 0 })), None, Some(of_class(2))],
             stages: [Some((stages, 1.0)), None, Some((stages, 0.5)), None],
         };
         let is_validation = number % 4 == 0;

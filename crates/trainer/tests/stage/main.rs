@@ -10,7 +10,7 @@ use lifecycle::{ErrorKind, Part, Unwatched};
 use model::{Kind, Model, Size};
 use panel::category_units;
 use tables::FeaturesDir;
-use trainer::{Adapt, Config, Inputs, Rows, Scatter, Source, Start, run};
+use trainer::{Adapt, Config, Inputs, Rows, Scatter, Source, Start, run, suggestions};
 
 fn config() -> Config {
     Config {
@@ -163,4 +163,28 @@ fn wrong_inputs_are_refused_by_name() {
     assert_eq!(error.kind(), ErrorKind::Usage);
     let error = run(&config(), &inputs, directory.path(), &Unwatched).expect_err("no features");
     assert_eq!(error.kind(), ErrorKind::Data);
+}
+
+#[test]
+fn products_to_label_are_those_that_are_not_learnt_from() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (features, model) = (directory.path().join("features"), directory.path().join("model"));
+    shop::write(&features, &shop::panel(shop::N_PERIODS, 0));
+    let config = Config { labelled: 0.4, ..config() };
+    trained(&config, &features, &model);
+    let all = suggestions(&model, &features, &config, 99).expect("suggestions");
+    let unseen = FeaturesDir::open(&features).expect("opens").unseen().clone();
+    assert!((3..18).contains(&all.len()), "{all:?}");
+    assert!(all.iter().all(|suggestion| !unseen.contains(&suggestion.product)));
+    let sums = all.iter().map(|suggestion| suggestion.stages.iter().sum::<f32>());
+    assert!(sums.into_iter().all(|sum| (sum - 1.0).abs() < 1e-4));
+    // One category: the order is that of the information.
+    assert!(all.is_sorted_by(|a, b| a.information >= b.information), "{all:?}");
+    let first = suggestions(&model, &features, &config, 2).expect("suggestions");
+    assert_eq!(first, all[..2]);
+    // Once its label is learnt from, a product is not asked about.
+    let labelled_also = first.iter().map(|suggestion| suggestion.product.clone()).collect();
+    let config = Config { labelled_also, ..config };
+    let left = suggestions(&model, &features, &config, 99).expect("suggestions");
+    assert_eq!(left, all[2..]);
 }

@@ -167,7 +167,9 @@ impl PeerRow {
             targets.extend(label);
             targets.push(weight);
         }
-        Self { unit_weight: target.weight, turns: target.turns, targets, ..self }
+        let class = |turns: [f32; 4]| turns.iter().position(|p| *p > 0.5).map(|class| class as u8);
+        let turns = target.turns.map(|turns| turns.and_then(class));
+        Self { unit_weight: target.weight, turns, targets, ..self }
     }
 
     /// Where the row stands among those of its series and origin.

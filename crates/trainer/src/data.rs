@@ -1,0 +1,99 @@
+//! The data sets of a training, and the rows that are cut from them.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use lifecycle::{Frequency, ProductId, Progress};
+use model::Model;
+use panel::{CategoryUnits, Fitted, Panel, Settings, category_units};
+use tables::{FeaturesDir, Label};
+
+use crate::config::Config;
+use crate::rows::{Row, Rows, Source};
+
+/// Data that rows are cut from, in memory.
+struct Loaded {
+    features: FeaturesDir,
+    panel: Panel,
+    categories: BTreeMap<String, CategoryUnits>,
+    labels: BTreeMap<ProductId, Label>,
+    /// With the standards that all data of this training share.
+    fitted: Fitted,
+}
+
+impl Loaded {
+    fn open(folder: &Path) -> Result<Self, tables::Error> {
+        let features = FeaturesDir::open(folder)?;
+        let panel = features.panel()?;
+        let labels = features.labels_train()?;
+        Ok(Self {
+            categories: category_units(&panel),
+            labels: labels.into_iter().map(|label| (label.product.clone(), label)).collect(),
+            fitted: features.fitted().clone(),
+            panel,
+            features,
+        })
+    }
+
+    fn source(&self) -> Source<'_> {
+        Source {
+            meta: self.features.meta(),
+            histories: &self.panel.histories,
+            categories: &self.categories,
+            fitted: &self.fitted,
+            split: self.features.split(),
+            unseen: self.features.unseen(),
+            labels: &self.labels,
+        }
+    }
+}
+
+/// What is trained on: rows of all data, and where those of each begin.
+pub(crate) struct Data {
+    pub(crate) rows: Rows,
+    /// Frequency and first row of each part, in order.
+    pub(crate) parts: Vec<(Frequency, usize)>,
+    /// Of the first data, with the shared standards.
+    pub(crate) fitted: Fitted,
+    /// Windows that hold those of all data.
+    pub(crate) settings: Settings,
+}
+
+impl Data {
+    /// Cuts the rows of all data: with the standards of a base model, or pooled ones.
+    pub(crate) fn cut(
+        config: &Config,
+        features: &[&Path],
+        base: Option<&Model>,
+        progress: &dyn Progress,
+    ) -> Result<Self, tables::Error> {
+        let opened = features.iter().map(|folder| Loaded::open(folder));
+        let mut all = opened.collect::<Result<Vec<_>, _>>()?;
+        let pooled = match base {
+            Some(base) => base.fitted().clone(),
+            None => all[0].fitted.with_pooled_standards(all.iter().map(|loaded| &loaded.fitted)),
+        };
+        let mut settings = Settings { context: 1, horizon: 1 };
+        let (mut rows, mut parts) = (Vec::new(), Vec::new());
+        for loaded in &mut all {
+            if base.is_some() || features.len() > 1 {
+                loaded.fitted = loaded.fitted.with_standards_of(&pooled);
+            }
+            let of_panel = loaded.features.meta().settings;
+            settings.context = settings.context.max(of_panel.context);
+            settings.horizon = settings.horizon.max(of_panel.horizon);
+            parts.push((loaded.features.meta().frequency, rows.len()));
+            rows.extend(Rows::cut(loaded.source(), config, progress).rows);
+        }
+        let fitted = all.swap_remove(0).fitted;
+        Ok(Self { rows: Rows { rows }, parts, fitted, settings })
+    }
+
+    /// Validation rows of one frequency.
+    pub(crate) fn validation(&self, frequency: Frequency) -> Vec<&Row> {
+        let ends = self.parts.iter().skip(1).map(|(_, begin)| *begin).chain([self.rows.rows.len()]);
+        let parts = self.parts.iter().zip(ends).filter(|((of, _), _)| *of == frequency);
+        let rows = parts.flat_map(|((_, begin), end)| &self.rows.rows[*begin..end]);
+        rows.filter(|row| row.validation.is_some()).collect()
+    }
+}
