@@ -12,6 +12,7 @@
 //! | `training` | the loop |
 //! | `validation` | the combined validation loss; calibration and dependence afterwards |
 //! | `sums` | how tightly steps hang together, by the losses of their sums |
+//! | `wrong` | targets that are wrong on purpose, for guards |
 //! | `checkpoint` | all that a training is, on disk, exactly |
 //! | `server` | `lifecast.v1.Trainer` |
 //! | `scatter` | true against predicted units of the dense baseline |
@@ -30,10 +31,12 @@ mod start;
 mod sums;
 mod training;
 mod validation;
+mod wrong;
 
 pub use config::{Adapt, Config, LossWeights, OptimiserKind, Start};
 pub use rows::{Row, Rows, Source, Target};
 pub use scatter::{Scatter, ScatterPoint};
 pub use server::server;
-pub use stage::{Error, Inputs, Summary, run};
+pub use stage::{Error, Inputs, Summary, run, run_wrong};
 pub use training::{Outcome, train};
+pub use wrong::Wrong;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use artifacts::Folders;
-use lifecycle::{ErrorKind, Frequency, Invalid, ProductId, Progress};
+use lifecycle::{ErrorKind, Frequency, Invalid, ProductId, Progress, Unwatched};
 use model::{Calibration, Description, Dimensions, Kind, Model, Network, Training, Workers};
 use panel::{CategoryUnits, Fitted, Panel, Settings, category_units};
 use serde::{Deserialize, Serialize};
@@ -19,6 +19,7 @@ use crate::scatter::Scatter;
 use crate::start::{dense_scaling, start_of_base};
 use crate::training::{Outcome, Stopped, train};
 use crate::validation::{calibrate, validate_model};
+use crate::wrong::Wrong;
 
 /// Where the stage's inputs lie.
 #[derive(Debug, Clone)]
@@ -166,6 +167,7 @@ impl Data {
         inputs: &Inputs<'_>,
         base: Option<&Model>,
         progress: &dyn Progress,
+        wrong: Option<Wrong>,
     ) -> Result<Self, Error> {
         let opened = inputs.features.iter().map(|folder| Loaded::open(folder));
         let mut all = opened.collect::<Result<Vec<_>, _>>().map_err(Error::Features)?;
@@ -183,7 +185,11 @@ impl Data {
             settings.context = settings.context.max(of_panel.context);
             settings.horizon = settings.horizon.max(of_panel.horizon);
             parts.push((loaded.features.meta().frequency, rows.len()));
-            rows.extend(Rows::cut(loaded.source(), config, progress).rows);
+            let mut of_panel = Rows::cut(loaded.source(), config, progress);
+            if let Some(wrong) = wrong {
+                wrong.spoil(&mut of_panel, loaded.source(), config);
+            }
+            rows.extend(of_panel.rows);
         }
         let fitted = all.swap_remove(0).fitted;
         Ok(Self { rows: Rows { rows }, parts, fitted, settings })
@@ -263,6 +269,7 @@ fn run_on(
     inputs: &Inputs<'_>,
     output: &Path,
     progress: &dyn Progress,
+    wrong: Option<Wrong>,
 ) -> Result<Summary, Error> {
     let base = base_model(config, inputs)?;
     if let Some(base) = &base
@@ -270,7 +277,7 @@ fn run_on(
     {
         return publish(base, inputs.features[0], output);
     }
-    let data = Data::cut(config, inputs, base.as_deref(), progress)?;
+    let data = Data::cut(config, inputs, base.as_deref(), progress, wrong)?;
     let rows = &data.rows;
     let (n_training_rows, n_validation_rows) = (rows.training().len(), rows.validation().len());
     tracing::info!(n_training_rows, n_validation_rows, "cut rows");
@@ -427,10 +434,30 @@ pub fn run(
     output: &Path,
     progress: &dyn Progress,
 ) -> Result<Summary, Error> {
+    run_checked(config, inputs, output, progress, None)
+}
+
+/// The same on targets that are wrong on purpose.
+pub fn run_wrong(
+    config: &Config,
+    inputs: &Inputs<'_>,
+    output: &Path,
+    wrong: Wrong,
+) -> Result<Summary, Error> {
+    run_checked(config, inputs, output, &Unwatched, Some(wrong))
+}
+
+fn run_checked(
+    config: &Config,
+    inputs: &Inputs<'_>,
+    output: &Path,
+    progress: &dyn Progress,
+    wrong: Option<Wrong>,
+) -> Result<Summary, Error> {
     config.validate().map_err(Error::Config)?;
     if inputs.features.len() > 1 && !config.foundation {
         let reason = "must be true where a model is trained on several data sets";
         return Err(Error::Config(Invalid::new("foundation", reason)));
     }
-    run_on(config, inputs, output, progress)
+    run_on(config, inputs, output, progress, wrong)
 }
