@@ -73,9 +73,12 @@ impl Ground<'_> {
         }
         let judge = Judge { ground: self, completion, totals };
         let is_scored = |row: &Row| row.basis.is_cold || !rule.is_of_cold_starts();
-        let losses = |(number, row): (usize, &Row)| match is_scored(row) {
-            true => judge.losses(number, forecast(&row.basis)),
-            false => Losses::default(),
+        let losses = |(number, row): (usize, &Row)| {
+            if is_scored(row) {
+                judge.losses(number, forecast(&row.basis))
+            } else {
+                Losses::default()
+            }
         };
         Judged {
             name: rule.name().to_owned(),

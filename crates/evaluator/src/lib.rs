@@ -83,7 +83,7 @@ pub struct Config {
     pub seed: u64,
     /// Resamples of products behind each interval.
     pub resamples: usize,
-    /// The same for subsets, of which there are nine.
+    /// The same for subsets, of which there are ten.
     pub subset_resamples: usize,
     /// Most seen products whose validation rows residuals and dependence are fitted on.
     pub fit_products: usize,

@@ -65,12 +65,13 @@ fn deal_out<'a, T: Copy + 'a>(
     cells: impl Iterator<Item = &'a mut Option<T>>,
     rng: &mut ChaCha8Rng,
 ) {
-    let mut cells: Vec<&mut T> = cells.filter_map(Option::as_mut).collect();
-    for last in (1..cells.len()).rev() {
-        let other = rng.random_range(0..=last);
-        let value = *cells[last];
-        *cells[last] = *cells[other];
-        *cells[other] = value;
+    let cells: Vec<&mut T> = cells.filter_map(Option::as_mut).collect();
+    let mut values: Vec<T> = cells.iter().map(|cell| **cell).collect();
+    for last in (1..values.len()).rev() {
+        values.swap(last, rng.random_range(0..=last));
+    }
+    for (cell, value) in cells.into_iter().zip(values) {
+        *cell = value;
     }
 }
 
