@@ -3,9 +3,12 @@
 //! any history, and how steps hang together. A model of several frequencies has one for each.
 //!
 //! A single temperature (Guo et al. 2017) is all that a few weeks of correlated rows carry: biases
-//! by class would fit the season of the validation rows.
+//! by class would fit the season of the validation rows. A model that was trained elsewhere has all
+//! the past of the data before it to be calibrated on, and gets biases too ([`placed`]).
 
 use serde::{Deserialize, Serialize};
+
+use crate::heads::softmax_of;
 
 /// How much the logits of the network and of the trees count in a head.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -15,11 +18,21 @@ pub struct Blend {
     pub network: f32,
     /// What those of the trees are multiplied by; 0 where there are none.
     pub trees: f32,
+    /// What is added to the logit of each class.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub bias: [f32; N_CLASSES_MAX],
+}
+
+/// Classes of the largest head: the stages with `ended`.
+const N_CLASSES_MAX: usize = 5;
+
+fn is_zero(bias: &[f32; N_CLASSES_MAX]) -> bool {
+    bias.iter().all(|bias| *bias == 0.0)
 }
 
 impl Default for Blend {
     fn default() -> Self {
-        Self { network: 1.0, trees: 0.0 }
+        Self { network: 1.0, trees: 0.0, bias: [0.0; N_CLASSES_MAX] }
     }
 }
 
@@ -27,7 +40,8 @@ impl Blend {
     /// Logits of the two together; `trees` may be empty.
     pub fn of(self, network: &[f32], trees: &[f32]) -> Vec<f32> {
         let second = trees.iter().copied().chain(std::iter::repeat(0.0));
-        network.iter().zip(second).map(|(a, b)| self.network * a + self.trees * b).collect()
+        let logits = network.iter().zip(second).zip(self.bias);
+        logits.map(|((a, b), bias)| self.network * a + self.trees * b + bias).collect()
     }
 }
 
@@ -95,7 +109,7 @@ pub fn blend(rows: &[Judged], trees: &[Vec<f32>]) -> Blend {
             .iter()
             .zip(trees)
             .map(|((network, truth, weight), trees)| {
-                let even = Blend { network: 1.0 - share, trees: share };
+                let even = Blend { network: 1.0 - share, trees: share, ..Blend::default() };
                 (even.of(network, trees), truth.clone(), *weight)
             })
             .collect();
@@ -104,10 +118,56 @@ pub fn blend(rows: &[Judged], trees: &[Vec<f32>]) -> Blend {
         let pulled = loss + PULL_TO_EVEN * (2.0 * f64::from(share) - 1.0).powi(2);
         if pulled < best.0 {
             let (network, trees) = ((1.0 - share) / temperature, share / temperature);
-            best = (pulled, Blend { network, trees });
+            best = (pulled, Blend { network, trees, ..Blend::default() });
         }
     }
     best.1
+}
+
+/// Rounds of biases and temperature in turn, and steps of the biases in each.
+const N_ROUNDS: usize = 8;
+const N_STEPS: usize = 20;
+
+/// The temperature and the biases by class that together minimise the cross-entropy of these rows of
+/// a model trained elsewhere (vector scaling, Guo et al. 2017), each pulled a little towards none.
+pub fn placed(rows: &[Judged]) -> Blend {
+    let mut bias = [0.0_f32; N_CLASSES_MAX];
+    let mut inverse = temperature(rows).recip();
+    for _ in 0..N_ROUNDS {
+        for _ in 0..N_STEPS {
+            let steps = bias_steps(rows, inverse, &bias);
+            bias.iter_mut().zip(steps).for_each(|(bias, step)| *bias += step);
+        }
+        let biased = |(logits, truth, weight): &Judged| {
+            let logits = logits.iter().zip(bias).map(|(logit, bias)| logit + bias / inverse);
+            (logits.collect(), truth.clone(), *weight)
+        };
+        let biased: Vec<Judged> = rows.iter().map(biased).collect();
+        let next = temperature(&biased).recip();
+        bias.iter_mut().for_each(|bias| *bias *= next / inverse);
+        inverse = next;
+    }
+    Blend { network: inverse, trees: 0.0, bias }
+}
+
+/// One step of each bias down the cross-entropy: its slope over an upper bound of the curvature
+/// (Böhning 1992), so that no step goes too far.
+fn bias_steps(rows: &[Judged], inverse: f32, bias: &[f32; N_CLASSES_MAX]) -> [f32; N_CLASSES_MAX] {
+    let (mut slopes, mut weights) = ([0.0; N_CLASSES_MAX], 0.0);
+    let blend = Blend { network: inverse, trees: 0.0, bias: *bias };
+    for (logits, truth, weight) in rows {
+        let probabilities = softmax_of(&blend.of(logits, &[]));
+        let weight = f64::from(*weight);
+        for ((slope, p), truth) in slopes.iter_mut().zip(probabilities).zip(truth) {
+            *slope += weight * f64::from(truth - p);
+        }
+        weights += weight;
+    }
+    let step = |class: usize| {
+        let slope = slopes[class] - 2.0 * PULL * f64::from(bias[class]);
+        (slope / (0.5 * weights + 2.0 * PULL)) as f32
+    };
+    std::array::from_fn(step)
 }
 
 /// The sum of the weighted cross-entropies of these rows at a temperature, and that of the weights.
@@ -190,5 +250,24 @@ mod tests {
         // A few rows say little, whatever they say.
         assert!((1.0..1.1).contains(&temperature(&rows[..40])));
         assert_eq!(temperature(&[]), 1.0);
+    }
+
+    #[test]
+    fn a_class_that_comes_more_often_here_gets_a_bias() {
+        // The model thinks two classes alike and knows a third; here the first comes 9 times in 10.
+        let rows: Vec<Judged> = (0..20_000)
+            .map(|row| {
+                let class = usize::from(row % 10 == 0);
+                let truth = (0..3).map(|k| f32::from(u8::from(k == class))).collect();
+                (vec![1.0, 1.0, -3.0], truth, 1.0)
+            })
+            .collect();
+        let found = placed(&rows);
+        let logits = found.of(&rows[0].0, &[]);
+        assert!((logits[0] - logits[1] - 9.0_f32.ln()).abs() < 0.15, "{found:?}");
+        assert!(logits[2] < logits[1], "{found:?}");
+        assert_eq!(placed(&[]), Blend::default());
+        let few = placed(&rows[..30]);
+        assert!(few.bias[0] > 0.0 && few.bias[0] < 0.2, "{few:?}");
     }
 }

@@ -14,7 +14,7 @@ use crate::heads::{
     softmax_of, stage_logits, turn_probabilities,
 };
 use crate::network::Network;
-use crate::trees::Trees;
+use crate::trees::{TreeLogits, Trees};
 use crate::workers::Workers;
 
 /// A trained model, ready to answer.
@@ -123,8 +123,8 @@ impl Model {
         mean_outputs(members).expect("a model has a network")
     }
 
-    /// The answer for one window from the raw outputs for it.
-    fn answer(&self, window: &Window, row: Row<'_>) -> Forecast {
+    /// The answer for one window from the raw outputs and the trees' logits for it.
+    fn answer(&self, window: &Window, row: Row<'_>, trees: &TreeLogits) -> Forecast {
         let (training, calibration) = (&self.description.training, &self.calibration);
         let is_whole = self.fitted.is_whole;
         let units = &row.units[..n_steps(window) * N_UNIT_OUTPUTS];
@@ -139,8 +139,6 @@ impl Model {
         }
         let steps = units.chunks_exact(N_UNIT_OUTPUTS);
         let means = steps.map(|step| mean(step) * window.scale).collect();
-        let (turn_trees, stage_trees) =
-            self.trees.as_ref().map_or_else(Default::default, |trees| trees.logits(window));
         let of_trees = |logits: &[f32], index| match logits {
             [] => Vec::new(),
             logits => stage_logits(logits, index).to_vec(),
@@ -148,7 +146,7 @@ impl Model {
         let stages = |index: Option<usize>| {
             let network = stage_logits(row.stages, index);
             let blend = index.map_or(calibration.stage_now, |index| calibration.stages[index]);
-            let logits = blend.of(network, &of_trees(&stage_trees, index));
+            let logits = blend.of(network, &of_trees(&trees.stages, index));
             let mut weights = [0.0; 5];
             for (weight, p) in weights.iter_mut().zip(softmax_of(&logits)) {
                 *weight = f64::from(p);
@@ -157,7 +155,7 @@ impl Model {
         };
         let outlooks = std::array::from_fn(|index| {
             let place = index * N_TURN_CLASSES..(index + 1) * N_TURN_CLASSES;
-            let of_trees = turn_trees.get(place.clone()).unwrap_or_default();
+            let of_trees = trees.turns.get(place.clone()).unwrap_or_default();
             let logits = calibration.turns[index].of(&row.turns[place], of_trees);
             let classes = softmax::<N_TURN_CLASSES>(&logits);
             Outlook {
@@ -210,10 +208,13 @@ impl Model {
 pub fn forecast(model: &Model, windows: &[Window]) -> Vec<Forecast> {
     let chunks: Vec<&[Window]> = windows.chunks(model.network().answer_batch()).collect();
     let answers = model.workers.map(&chunks, |_, chunk| {
-        let outputs = model.outputs(&chunk.iter().collect::<Vec<_>>());
+        let windows: Vec<&Window> = chunk.iter().collect();
+        let outputs = model.outputs(&windows);
         if model.description.kind.has_heads() {
-            let rows = chunk.iter().zip(outputs.rows());
-            rows.map(|(window, row)| model.answer(window, row)).collect::<Vec<_>>()
+            let none = || vec![TreeLogits::default(); windows.len()];
+            let trees = model.trees.as_ref().map_or_else(none, |trees| trees.logits(&windows));
+            let rows = chunk.iter().zip(outputs.rows()).zip(&trees);
+            rows.map(|((window, row), trees)| model.answer(window, row, trees)).collect::<Vec<_>>()
         } else {
             let rows = chunk.iter().zip(outputs.units.chunks_exact(outputs.horizon));
             rows.map(|(window, units)| model.means(window, units)).collect()

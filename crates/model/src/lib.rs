@@ -36,7 +36,7 @@ mod workers;
 
 pub use architecture::{Architecture, Dimensions, Kind, Size};
 pub use batch::Batch;
-pub use calibration::{Blend, Calibration, Judged, blend, loss_at, temperature};
+pub use calibration::{Blend, Calibration, Judged, blend, loss_at, placed, temperature};
 pub use dense::{DENSE_INPUTS, DenseScaling};
 pub use dependence::{Dependence, N_PATHS, probability_of, quantile_of};
 pub use devices::{
@@ -50,6 +50,6 @@ pub use heads::{
 };
 pub use network::{Masked, Network};
 pub use noise::Noise;
-pub use trees::{Boosted, N_TREE_INPUTS, Node, Tree, Trees, tree_inputs};
+pub use trees::{Boosted, N_TREE_INPUTS, Node, Tree, TreeLogits, Trees, tree_inputs};
 pub use weights::{Layout, initial_weights};
 pub use workers::Workers;

@@ -70,15 +70,27 @@ pub struct Boosted {
 }
 
 impl Boosted {
-    /// Logits of the classes.
-    pub fn logits(&self, inputs: &[f32]) -> Vec<f32> {
-        let mut logits = self.start.clone();
-        let n_classes = logits.len().max(1);
+    /// Logits of the classes for each of some inputs. Every tree answers all of them before the next
+    /// one is read: a tree fits into the fastest cache, all trees do not.
+    pub fn logits(&self, inputs: &[Vec<f32>]) -> Vec<Vec<f32>> {
+        let mut logits = vec![self.start.clone(); inputs.len()];
+        let n_classes = self.start.len().max(1);
         for (number, tree) in self.trees.iter().enumerate() {
-            logits[number % n_classes] += tree.answer(inputs);
+            for (logits, inputs) in logits.iter_mut().zip(inputs) {
+                logits[number % n_classes] += tree.answer(inputs);
+            }
         }
         logits
     }
+}
+
+/// What the trees of all heads answer for one window; empty without trees.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct TreeLogits {
+    /// Four classes at each horizon. Shape `[N_TURN_LOGITS]`.
+    pub turns: Vec<f32>,
+    /// Four classes now, five at each horizon. Shape `[N_STAGE_LOGITS]`.
+    pub stages: Vec<f32>,
 }
 
 /// Trees of all heads: turns at each horizon, stage now and at each horizon.
@@ -91,12 +103,22 @@ pub struct Trees {
 }
 
 impl Trees {
-    /// Logits for a window: of turns, shape `[N_TURN_LOGITS]`, and of stages, shape
+    /// Logits for each window: of turns, shape `[N_TURN_LOGITS]`, and of stages, shape
     /// `[N_STAGE_LOGITS]`.
-    pub fn logits(&self, window: &Window) -> (Vec<f32>, Vec<f32>) {
-        let inputs = tree_inputs(window);
-        let of = |heads: &[Boosted]| heads.iter().flat_map(|head| head.logits(&inputs)).collect();
-        (of(&self.turns), of(&self.stages))
+    pub fn logits(&self, windows: &[&Window]) -> Vec<TreeLogits> {
+        let inputs: Vec<Vec<f32>> = windows.iter().map(|window| tree_inputs(window)).collect();
+        let mut all = vec![TreeLogits::default(); windows.len()];
+        for head in &self.turns {
+            for (row, logits) in all.iter_mut().zip(head.logits(&inputs)) {
+                row.turns.extend(logits);
+            }
+        }
+        for head in &self.stages {
+            for (row, logits) in all.iter_mut().zip(head.logits(&inputs)) {
+                row.stages.extend(logits);
+            }
+        }
+        all
     }
 
     fn heads(&self) -> impl Iterator<Item = (String, &Boosted)> {
@@ -224,7 +246,10 @@ mod tests {
     fn a_tree_adds_to_the_logit_of_its_class() {
         let mut inputs = vec![0.0; N_TREE_INPUTS];
         inputs[2] = 0.6;
-        assert_eq!(trees().turns[0].logits(&inputs), [-0.75, -0.75, 2.25, -0.75]);
+        assert_eq!(
+            trees().turns[0].logits(std::slice::from_ref(&inputs)),
+            [[-0.75, -0.75, 2.25, -0.75]]
+        );
         let stump = Tree { nodes: Vec::new(), leaves: vec![3.0] };
         assert_eq!(stump.answer(&inputs), 3.0);
     }

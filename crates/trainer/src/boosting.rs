@@ -362,7 +362,7 @@ mod tests {
         let grown = grow(&samples(&train), &samples(&judged), 4, 5);
         assert_eq!(grown, grow(&samples(&train), &samples(&judged), 4, 5));
         let right = unseen.iter().filter(|(inputs, class)| {
-            let logits = grown.logits(inputs);
+            let logits = &grown.logits(std::slice::from_ref(inputs))[0];
             (0..4).max_by(|a, b| logits[*a].total_cmp(&logits[*b])) == Some(*class)
         });
         // Nine in ten, and a quarter of the slips.

@@ -4,8 +4,8 @@
 use lifecycle::{LEVELS, WQL_LEVELS};
 use model::{
     Blend, Calibration, DenseScaling, Dependence, Judged, Masked, Model, N_TURN_CLASSES,
-    N_UNIT_OUTPUTS, Network, Noise, Outputs, Workers, blend, loss_at, probability_of, quantiles,
-    stage_logits, temperature,
+    N_UNIT_OUTPUTS, Network, Noise, Outputs, TreeLogits, Workers, blend, loss_at, placed,
+    probability_of, quantiles, stage_logits, temperature,
 };
 use panel::Window;
 use serde::{Deserialize, Serialize};
@@ -186,7 +186,8 @@ impl Heads {
         }
     }
 
-    fn add_trees(&mut self, (turns, stages): &(Vec<f32>, Vec<f32>), target: &Target) {
+    fn add_trees(&mut self, logits: &TreeLogits, target: &Target) {
+        let TreeLogits { turns, stages } = logits;
         let of_turns = turns.chunks_exact(N_TURN_CLASSES).zip(target.turns);
         for ((logits, class), rows) in of_turns.zip(&mut self.turn_trees) {
             if class.is_some() {
@@ -245,14 +246,19 @@ pub(crate) fn calibrate(
     for (raw, row) in raws.iter().zip(rows) {
         if let Some(target) = &row.validation {
             heads.add(raw.turns, raw.stages, target);
-            if let Some(trees) = model.trees() {
-                heads.add_trees(&trees.logits(&row.window), target);
+        }
+    }
+    if let Some(trees) = model.trees() {
+        let windows: Vec<&Window> = rows.iter().map(|row| &row.window).collect();
+        for (logits, row) in trees.logits(&windows).iter().zip(rows) {
+            if let Some(target) = &row.validation {
+                heads.add_trees(logits, target);
             }
         }
     }
     let of_head = |rows: &[Judged], trees: &[Vec<f32>]| {
         if trees.is_empty() {
-            Blend { network: temperature(rows).recip(), trees: 0.0 }
+            Blend { network: temperature(rows).recip(), ..Blend::default() }
         } else {
             blend(rows, trees)
         }
@@ -290,6 +296,25 @@ pub(crate) fn calibrate(
         raws.iter().map(|raw| raw.units).zip(rows.iter().copied()).collect();
     let tightened = sums::tightened(&fitted, &units, is_whole, workers);
     Calibration { correlations: tightened.correlations().to_vec(), ..calibration }
+}
+
+/// A base model's calibration for other data: its probabilities as they fit all that came in the
+/// past of that data. What says nothing stays as it was.
+pub(crate) fn calibrate_placed(model: &Model, base: &Calibration, rows: &[&Row]) -> Calibration {
+    let outputs = outputs(rows, &model.network().workers(), &|windows| model.outputs(windows));
+    let mut heads = Heads::default();
+    for (raw, row) in outputs.iter().flat_map(Outputs::rows).zip(rows) {
+        for target in [&row.train, &row.validation].into_iter().flatten() {
+            heads.add(raw.turns, raw.stages, target);
+        }
+    }
+    let of_head = |rows: &[Judged], base: Blend| if rows.is_empty() { base } else { placed(rows) };
+    Calibration {
+        turns: std::array::from_fn(|at| of_head(&heads.turns[at], base.turns[at])),
+        stage_now: of_head(&heads.stages[0], base.stage_now),
+        stages: std::array::from_fn(|at| of_head(&heads.stages[at + 1], base.stages[at])),
+        ..base.clone()
+    }
 }
 
 /// The probability of what came at each step, drawn at random within a whole number's width, since

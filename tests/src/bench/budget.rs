@@ -57,8 +57,8 @@ pub struct Budget {
 impl Budget {
     /// Begins now.
     #[allow(clippy::disallowed_methods, reason = "a bench is limited by the clock")]
-    pub fn start(effort: Effort) -> Self {
-        Self { started: Instant::now(), limit: effort.limit() }
+    pub fn start(limit: Duration) -> Self {
+        Self { started: Instant::now(), limit }
     }
 
     /// Seconds since the start.
@@ -88,7 +88,7 @@ mod tests {
 
     #[test]
     fn forecasts_leave_time_for_scores_and_nothing_begins_without_time() {
-        let budget = Budget::start(Effort::Plain);
+        let budget = Budget::start(Effort::Plain.limit());
         let (forecasts, scores) = (budget.for_forecasts(), budget.for_scores());
         let (forecasts, scores) = (forecasts.expect("time"), scores.expect("time"));
         assert!(forecasts < scores.mul_f64(0.8) && scores <= Effort::Plain.limit());

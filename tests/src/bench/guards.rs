@@ -17,6 +17,7 @@ mod told;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context;
 use artifacts::Order;
@@ -29,7 +30,7 @@ use trainer::{Inputs, Wrong};
 use super::budget::Effort;
 use super::data::Data;
 use super::run::say;
-use super::sets::{Pipeline, Set};
+use super::sets::{Pipeline, Set, Subject};
 use super::workshop::{Workshop, code_of, files_below};
 use crate::workspace_root;
 use altered::{Asked, QUESTIONS, Unlaunched};
@@ -60,11 +61,14 @@ pub struct Guarded {
 }
 
 /// Guards some sets; artifacts lie below `home`.
-pub async fn run(effort: Effort, (sets, home): (Vec<Set>, PathBuf)) -> anyhow::Result<Guarded> {
-    let workshop = Workshop::open(home, effort)?;
+pub async fn run(
+    (effort, limit): (Effort, Duration),
+    (sets, home): (Vec<Set>, PathBuf),
+) -> anyhow::Result<Guarded> {
+    let workshop = Workshop::open(home, limit)?;
     let (mut guards, mut missing) = (Vec::new(), Vec::new());
     for set in sets {
-        let pipeline = set.pipeline(effort)?;
+        let pipeline = set.pipeline(Subject::Stages, effort)?;
         let mut guarded =
             GuardedSet { workshop: &workshop, effort, set, pipeline, guards: Vec::new() };
         if let Err(error) = guarded.guard().await {

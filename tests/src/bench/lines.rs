@@ -10,7 +10,7 @@ use lifecycle::{Frequency, Score};
 use serde::{Deserialize, Serialize};
 
 use super::run::{Outcome, Scored};
-use super::sets::Subject;
+use super::sets::{self, Subject};
 
 /// One cell.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -74,6 +74,7 @@ pub fn of(subject: Subject, outcome: &Outcome) -> Vec<Line> {
             Subject::Turns => turns(&same, outcome.seconds),
             Subject::Accuracy => units(&same, outcome.seconds),
             Subject::Stages => stages(&same, outcome.seconds),
+            Subject::Ablation => ablation(&same, outcome.seconds),
         };
         lines.extend(line);
     }
@@ -236,6 +237,30 @@ fn stages(same: &[&Scored], seconds: f64) -> Vec<Line> {
     group.lines()
 }
 
+/// Ours against each variant, where parts show: means of turns, units, stages.
+fn ablation(same: &[&Scored], seconds: f64) -> Vec<Line> {
+    let set = same[0].set.name;
+    let group = |comparisons, is_shown| Group {
+        bench: Subject::Ablation.name(),
+        comparisons,
+        case: Box::new(move |task: &str, ahead: u32| format!("{set} {ahead} ahead {task}")),
+        is_shown,
+        seconds,
+    };
+    let means: Vec<&Comparison> = same.iter().map(|scored| &scored.results.turn_means).collect();
+    let cells: Vec<Comparison> = same.iter().map(|scored| main_cells(scored)).collect();
+    let turns = group(means, |task| task == "turns");
+    let others = group(cells.iter().collect(), |task| ["units", "stage"].contains(&task));
+    let mut lines = Vec::new();
+    for variant in &sets::variants() {
+        lines.extend(turns.lines_against(variant));
+        let metrics = ["wql", "wql_cumulative", "log_loss"];
+        let against = others.lines_against(variant);
+        lines.extend(against.into_iter().filter(|line| metrics.contains(&&*line.metric)));
+    }
+    lines
+}
+
 impl Scored {
     fn frequency_name(&self) -> &'static str {
         match self.frequency {
@@ -257,14 +282,27 @@ impl Group<'_> {
     fn line(&self, counts: &CellCounts) -> Option<Line> {
         let key = (counts.task.clone(), counts.horizon, counts.metric.clone());
         let values = self.values(&key);
-        let ours = *values.get(OURS)?;
         let cost = |value: f64| match key.2.as_str() {
             "bias" => value.abs(),
             "macro_f1" => -value,
             _ => value,
         };
         let others = values.iter().filter(|(name, _)| name.as_str() != OURS);
-        let (name, peer) = others.min_by(|one, other| cost(*one.1).total_cmp(&cost(*other.1)))?;
+        let (name, _) = others.min_by(|one, other| cost(*one.1).total_cmp(&cost(*other.1)))?;
+        self.line_against(counts, name)
+    }
+
+    /// One line a cell in which ours and this other are scored under every seed.
+    fn lines_against(&self, name: &str) -> Vec<Line> {
+        let Some(first) = self.comparisons.first() else { return Vec::new() };
+        let shown = first.counts.iter().filter(|counts| (self.is_shown)(&counts.task));
+        shown.filter_map(|counts| self.line_against(counts, name)).collect()
+    }
+
+    fn line_against(&self, counts: &CellCounts, name: &str) -> Option<Line> {
+        let key = (counts.task.clone(), counts.horizon, counts.metric.clone());
+        let values = self.values(&key);
+        let (ours, peer) = (*values.get(OURS)?, *values.get(name)?);
         let (low, high) = self.interval(&key, name)?;
         let is_score = ["brier", "log_loss"].contains(&key.2.as_str()) && key.0 != "stage";
         let base = values.get("base rate").filter(|_| is_score);
@@ -272,8 +310,8 @@ impl Group<'_> {
             bench: self.bench.to_owned(),
             case: (self.case)(&key.0, key.1),
             ours,
-            peer: *peer,
-            peer_name: name.clone(),
+            peer,
+            peer_name: name.to_owned(),
             better: better(&key.2).to_owned(),
             low: Some(low),
             high: Some(high),

@@ -52,14 +52,14 @@ pub struct Outcome {
     pub seconds: f64,
 }
 
-/// Runs one bench on some sets; artifacts lie below `home`.
+/// Runs one bench on some sets for so long; artifacts lie below `home`.
 pub async fn run(
     subject: Subject,
-    effort: Effort,
+    (effort, limit): (Effort, Duration),
     (sets, home): (Vec<Set>, PathBuf),
 ) -> anyhow::Result<Outcome> {
     let mut run = Run {
-        workshop: Workshop::open(home, effort)?,
+        workshop: Workshop::open(home, limit)?,
         subject,
         effort,
         works: Vec::new(),
@@ -127,7 +127,7 @@ impl Run {
 
     /// Data, features and exchange of a set.
     async fn prepare(&mut self, set: Set) -> anyhow::Result<()> {
-        let pipeline = set.pipeline(self.effort)?;
+        let pipeline = set.pipeline(self.subject, self.effort)?;
         let data = Data::make(&self.workshop, set, &pipeline).await?;
         let truth = data.simulate.map(|made| self.note(format!("{} simulate", set.name), made));
         self.note(format!("{} ingest", set.name), data.ingest);
@@ -336,6 +336,7 @@ fn is_asked(subject: Subject, peer: &Peer) -> bool {
         Subject::Turns => gives("turns") || gives("units"),
         Subject::Accuracy => gives("units"),
         Subject::Stages => gives("stages"),
+        Subject::Ablation => false,
     }
 }
 

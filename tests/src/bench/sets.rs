@@ -17,6 +17,8 @@ pub enum Subject {
     Accuracy,
     /// Stages of life.
     Stages,
+    /// Ours beside itself with one part removed, changed or added.
+    Ablation,
 }
 
 impl Subject {
@@ -26,6 +28,7 @@ impl Subject {
             Self::Turns => "turns",
             Self::Accuracy => "accuracy",
             Self::Stages => "stages",
+            Self::Ablation => "ablation",
         }
     }
 }
@@ -93,12 +96,63 @@ const BASELINES: &str = "
 [[model]]
 name = \"lstm\"
 kind = \"lstm\"
+
+[[model]]
+name = \"built-in\"
+from = \"builtin\"
+steps_max = 0
 ";
+
+/// Ours with one part removed, changed or added, in the place of baselines.
+const VARIANTS: &str = "
+[[model]]
+name = \"no trees\"
+trees = false
+
+[[model]]
+name = \"lstm\"
+kind = \"lstm\"
+
+[[model]]
+name = \"tiny\"
+size = \"tiny\"
+
+[[model]]
+name = \"no dropout\"
+dropout = 0.0
+
+[[model]]
+name = \"no averaged weights\"
+average = 0.0
+
+[[model]]
+name = \"no stages learnt\"
+losses = { stages = 0.0 }
+
+[[model]]
+name = \"masked patches too\"
+losses = { reconstruction = 0.1 }
+
+[[model]]
+name = \"from built-in\"
+from = \"builtin\"
+
+[[model]]
+name = \"three networks\"
+members = 3
+";
+
+/// Names of the variants of an ablation.
+pub fn variants() -> Vec<String> {
+    let variants = Pipeline::parse(VARIANTS).map(|pipeline| pipeline.models);
+    variants.unwrap_or_default().into_iter().map(|model| model.name).collect()
+}
 
 /// The sets of a bench, those that decide first: all that it scores, or those that are named.
 pub fn sets(subject: Subject, effort: Effort, only: &[String]) -> anyhow::Result<Vec<Set>> {
     let n_most = if effort == Effort::Quick { 1 } else { SETS.len() };
-    let is_scored = |set: &Set| subject != Subject::Stages || set.has_stages;
+    let needs_stages = matches!(subject, Subject::Stages | Subject::Ablation);
+    let is_scored = |set: &Set| !needs_stages || set.has_stages;
     let sets: Vec<Set> = SETS.into_iter().filter(is_scored).take(n_most).collect();
     let names = sets.iter().map(|set| set.name).collect::<Vec<_>>().join(", ");
     for name in only {
@@ -124,12 +178,16 @@ impl Set {
         workspace_root().join("tests/datasets").join(self.mapping)
     }
 
-    /// The settings of every stage.
-    pub fn pipeline(&self, effort: Effort) -> anyhow::Result<Pipeline> {
+    /// The settings of every stage, with the models that stand beside ours.
+    pub fn pipeline(&self, subject: Subject, effort: Effort) -> anyhow::Result<Pipeline> {
         let path = workspace_root().join("tests/pipelines").join(self.pipeline);
         let text = std::fs::read_to_string(&path).with_context(|| format!("{}", path.display()))?;
         let mut pipeline = Pipeline::parse(&text).with_context(|| format!("{}", path.display()))?;
-        for baseline in Pipeline::parse(BASELINES)?.models {
+        if subject == Subject::Ablation {
+            pipeline.models.retain(|model| model.name == evaluator::OURS);
+        }
+        let beside = if subject == Subject::Ablation { VARIANTS } else { BASELINES };
+        for baseline in Pipeline::parse(beside)?.models {
             if pipeline.models.iter().all(|model| model.name != baseline.name) {
                 pipeline.models.push(baseline);
             }
@@ -197,11 +255,13 @@ mod tests {
     fn every_set_has_a_mapping_and_a_pipeline_with_ours_first() {
         for set in SETS {
             assert!(set.mapping().is_file(), "{}", set.name);
-            let pipeline = set.pipeline(Effort::Plain).expect("reads");
+            let pipeline = set.pipeline(Subject::Turns, Effort::Plain).expect("reads");
             let names: Vec<&str> = pipeline.models.iter().map(|model| &*model.name).collect();
-            assert_eq!(names, [evaluator::OURS, "dense", "lstm"]);
+            assert_eq!(names, [evaluator::OURS, "dense", "lstm", "built-in"]);
             assert_eq!(pipeline.is_simulated(), set.name.starts_with("simulator"));
-            for model in &pipeline.models {
+            let varied = set.pipeline(Subject::Ablation, Effort::Plain).expect("reads");
+            assert_eq!(varied.models[0], pipeline.models[0]);
+            for model in pipeline.models.iter().chain(&varied.models) {
                 let text = toml::to_string(&model.settings).expect("TOML");
                 let config: trainer::Config = toml::from_str(&text).expect("a configuration");
                 config.validate().expect("valid");
@@ -214,7 +274,7 @@ mod tests {
         for subject in [Subject::Turns, Subject::Accuracy, Subject::Stages] {
             let quick = sets(subject, Effort::Quick, &[]).expect("sets");
             let [set] = quick[..] else { panic!("one set") };
-            let pipeline = set.pipeline(Effort::Quick).expect("reads");
+            let pipeline = set.pipeline(subject, Effort::Quick).expect("reads");
             assert_eq!(pipeline.section("simulate")["products"].as_integer(), Some(240));
             assert_eq!(pipeline.models[1].settings["steps_max"].as_integer(), Some(60));
             let evaluate = toml::to_string(&pipeline.section("evaluate")).expect("TOML");

@@ -114,6 +114,15 @@ fn columns(subject: Subject, same: &[&Scored]) -> Vec<Column> {
     for scored in same {
         match subject {
             Subject::Turns => scored.results.turn_means.scores.iter().for_each(&mut add),
+            Subject::Ablation => {
+                let is_shown = |score: &&Score| {
+                    ["wql", "wql_cumulative"].contains(&&*score.metric)
+                        || score.task == "stage" && score.metric == "log_loss"
+                };
+                main_cells(scored).scores.iter().filter(is_shown).for_each(&mut add);
+                let means = &scored.results.turn_means.scores;
+                means.iter().filter(|score| score.metric == "log_loss").for_each(&mut add);
+            }
             Subject::Accuracy | Subject::Stages => {
                 let task = if subject == Subject::Stages { "stage" } else { "units" };
                 let cells = main_cells(scored).scores;
@@ -130,7 +139,11 @@ type Key = (u32, String, String);
 fn column((horizon, task, metric): Key, values: BTreeMap<String, Vec<f64>>) -> Column {
     let mean = |values: Vec<f64>| values.iter().sum::<f64>() / values.len() as f64;
     Column {
-        heading: if task == "units" { metric.clone() } else { format!("{metric} {horizon}") },
+        heading: match task.as_str() {
+            "units" => metric.clone(),
+            "turns" => format!("turns {metric} {horizon}"),
+            _ => format!("{metric} {horizon}"),
+        },
         metric,
         values: values.into_iter().map(|(name, values)| (name, mean(values))).collect(),
     }

@@ -15,7 +15,7 @@ use sysinfo::{Pid, ProcessesToUpdate, System};
 use tokio::process::Command;
 use toml::Table;
 
-use super::budget::{Budget, Effort};
+use super::budget::Budget;
 use crate::{answer, binary, workspace_root};
 
 /// Where everything lies, and how long it may take.
@@ -42,8 +42,8 @@ pub struct Made {
 const PUBLIC_KEY: [u8; 32] = *b"the key of the bench's customers";
 
 impl Workshop {
-    /// Opens the store below a folder.
-    pub fn open(home: PathBuf, effort: Effort) -> anyhow::Result<Self> {
+    /// Opens the store below a folder, for a run of so long.
+    pub fn open(home: PathBuf, limit: Duration) -> anyhow::Result<Self> {
         let work = home.join("work");
         std::fs::create_dir_all(&work)?;
         // The data is public: with a key of its own, every machine would have digests of its own.
@@ -52,7 +52,7 @@ impl Workshop {
             std::fs::write(key, PUBLIC_KEY)?;
         }
         let store = home.join("store").display().to_string();
-        Ok(Self { store: Store::open(&store)?, home, budget: Budget::start(effort) })
+        Ok(Self { store: Store::open(&store)?, home, budget: Budget::start(limit) })
     }
 
     /// Runs one stage of ours with its settings, or finds what it made.

@@ -5,6 +5,7 @@
 
 use std::io::Write;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Parser;
 use tests::bench::budget::Effort;
@@ -24,6 +25,9 @@ struct Flags {
     /// All sets and peers with three seeds, in up to 8 hours; writes tests/bench
     #[arg(long)]
     full: bool,
+    /// So many minutes, in place of 30 or, with `--full`, of 8 hours
+    #[arg(long, conflicts_with = "quick", value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    minutes: Option<u64>,
     /// Only this set, or these; such a run writes no record
     #[arg(long = "set", value_name = "NAME")]
     only: Vec<String>,
@@ -38,6 +42,7 @@ enum What {
     Turns,
     Accuracy,
     Stages,
+    Ablation,
     Guards,
 }
 
@@ -49,18 +54,20 @@ async fn main() -> anyhow::Result<()> {
         Flags { full: true, .. } => Effort::Full,
         _ => Effort::Plain,
     };
+    let limit = flags.minutes.map_or_else(|| effort.limit(), Duration::from_mins);
     let home = flags.home.unwrap_or_else(|| workspace_root().join("target/bench"));
     let subject = match flags.subject {
         What::Turns => Subject::Turns,
         What::Accuracy => Subject::Accuracy,
+        What::Ablation => Subject::Ablation,
         // Guards are of sets with all three.
         What::Stages | What::Guards => Subject::Stages,
     };
     let sets = sets::sets(subject, effort, &flags.only)?;
     if flags.subject == What::Guards {
-        return guard(effort, (sets, home)).await;
+        return guard((effort, limit), (sets, home)).await;
     }
-    let outcome = Box::pin(run::run(subject, effort, (sets, home))).await?;
+    let outcome = Box::pin(run::run(subject, (effort, limit), (sets, home))).await?;
     let lines = lines::of(subject, &outcome);
     run::say(&shown::text(subject, &outcome, &lines));
     for line in &lines {
@@ -74,8 +81,8 @@ async fn main() -> anyhow::Result<()> {
 }
 
 /// Guards some sets; a guard that does not hold is said and is no failure of the program.
-async fn guard(effort: Effort, sets: (Vec<sets::Set>, PathBuf)) -> anyhow::Result<()> {
-    let guarded = Box::pin(guards::run(effort, sets)).await?;
+async fn guard(time: (Effort, Duration), sets: (Vec<sets::Set>, PathBuf)) -> anyhow::Result<()> {
+    let guarded = Box::pin(guards::run(time, sets)).await?;
     run::say(&guards::text(&guarded));
     for guard in &guarded.guards {
         writeln!(std::io::stdout(), "{}", serde_json::to_string(guard)?)?;
