@@ -6,7 +6,9 @@
 //! says what is compared and how.
 
 pub mod budget;
+pub mod data;
 pub mod exchange;
+pub mod guards;
 pub mod lines;
 pub mod peers;
 pub mod record;

@@ -48,7 +48,7 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         rest: Vec<OsString>,
     },
-    /// Compare ours with its peers on the same rows: `turns`, `accuracy` or `stages`.
+    /// Compare ours with its peers on the same rows: `turns`, `accuracy` or `stages`; or `guards`.
     Bench {
         /// Arguments of the `bench` program: a name, and `--quick` or `--full`.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]

@@ -1,4 +1,4 @@
-//! Groups of rows that scores are also given for: age, volume, seen or unseen.
+//! Groups of rows that scores are also given for: age, volume, seen or unseen, cold starts.
 
 use serde::{Deserialize, Serialize};
 
@@ -28,11 +28,13 @@ pub enum Subset {
     Age(u8),
     /// One of three volume bands, least first.
     Volume(u8),
+    /// At most 4 observed weeks since the first sale.
+    ColdStart,
 }
 
 impl Subset {
     /// All subsets, in the order of tables.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Unseen,
         Self::Seen,
         Self::Age(0),
@@ -42,6 +44,7 @@ impl Subset {
         Self::Volume(0),
         Self::Volume(1),
         Self::Volume(2),
+        Self::ColdStart,
     ];
 
     /// The name in tables.
@@ -56,6 +59,7 @@ impl Subset {
             Self::Volume(0) => "lowest third by volume",
             Self::Volume(1) => "middle third by volume",
             Self::Volume(_) => "highest third by volume",
+            Self::ColdStart => "at most 4 weeks of history",
         }
     }
 }

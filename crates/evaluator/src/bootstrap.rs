@@ -4,7 +4,7 @@
 //! Source: Efron & Tibshirani (1993), percentile intervals; clusters are products, since the rows
 //! of one product are not independent.
 
-use lifecycle::Progress;
+use lifecycle::{Progress, Unwatched};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
@@ -74,6 +74,20 @@ impl<'a> Resamples<'a> {
     }
 }
 
+/// The share of what was counted, by product `[hits, all]`, with the ends of its 95 % interval by
+/// bootstrap over products; `None` where nothing was.
+pub fn share_interval(products: &[[f64; 2]], n_resamples: usize, seed: u64) -> Option<[f64; 3]> {
+    let share = |sums: &[f64]| (sums[1] > 0.0).then(|| sums[0] / sums[1]);
+    let sums = products.as_flattened();
+    let total = |at: usize| sums.iter().skip(at).step_by(2).sum::<f64>();
+    let value = share(&[total(0), total(1)])?;
+    let resamples = Resamples::new(products.len(), n_resamples, seed, &Unwatched).ok()?;
+    let all: Vec<u32> = (0..products.len() as u32).collect();
+    let resampled = resamples.scores(n_resamples, (&all, 1), sums, share).ok()?;
+    let (low, high) = interval(value, resampled.into_iter());
+    Some([value, low, high])
+}
+
 /// An error once whoever watches asks to stop.
 pub(crate) fn go_on(progress: &dyn Progress) -> Result<(), Error> {
     if progress.is_cancelled() { Err(Error::Cancelled) } else { Ok(()) }
@@ -95,8 +109,6 @@ pub(crate) fn interval(value: f64, scores: impl Iterator<Item = f64>) -> (f64, f
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
-
-    use lifecycle::Unwatched;
 
     use super::*;
 
@@ -166,6 +178,16 @@ mod tests {
         assert!(scores.iter().all(|score| score.is_nan() || *score == 0.5));
         assert!(scores.iter().any(|score| score.is_nan()));
         assert_eq!(interval(0.5, [f64::NAN].into_iter()), (0.5, 0.5));
+    }
+
+    #[test]
+    fn a_share_of_products_that_agree_is_certain_and_of_two_kinds_is_not() {
+        let [value, low, high] = share_interval(&[[1.0, 4.0]; 30], 100, 1).expect("counted");
+        assert_eq!([value, low, high], [0.25; 3]);
+        let mixed: Vec<[f64; 2]> = (0..40).map(|at| [f64::from(at % 2), 1.0]).collect();
+        let [value, low, high] = share_interval(&mixed, 400, 1).expect("counted");
+        assert!(value == 0.5 && (0.3..0.45).contains(&low) && (0.55..0.7).contains(&high));
+        assert_eq!(share_interval(&[[0.0; 2]], 100, 1), None);
     }
 
     /// Asks to stop after so many questions whether to.

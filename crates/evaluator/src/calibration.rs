@@ -1,9 +1,10 @@
 //! Whether probabilities and quantiles mean what they say; `calibration.json`.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use lifecycle::accuracy::{CalibrationBin, Coverage, calibration, error_if_calibrated};
-use lifecycle::{LEVELS, N_LEVELS, OUTLOOK_WEEKS, Progress, Turn};
+use lifecycle::{LEVELS, N_LEVELS, OUTLOOK_WEEKS, Progress, Stage, Turn};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -11,15 +12,18 @@ use crate::bands::{N_VOLUME_BANDS, Subset};
 use crate::bootstrap::go_on;
 use crate::cells::Task;
 use crate::forecasters::Judged;
-use crate::losses::N_PIT_BINS;
+use crate::losses::{N_PIT_BINS, UnitsLosses};
 use crate::rows::Row;
-use crate::scoring::Scorer;
+use crate::scoring::{PRESENT_MIN, PRODUCTS_MIN, Scorer};
 use crate::{Config, Error, results};
 
 /// Tolerance of a level: over all rows, in a band, and at the two highest levels over all rows.
 const TOLERANCE: f64 = 0.02;
 const TOLERANCE_BAND: f64 = 0.05;
 const TOLERANCE_TOP: f64 = 0.005;
+
+/// The group of all rows.
+const ALL_ROWS: &str = "all";
 
 /// Events drawn, over all draws, to find what a calibrated forecaster would show.
 const EVENTS_DRAWN: usize = 150_000;
@@ -59,7 +63,8 @@ pub struct ProbabilityCalibration {
 pub struct UnitsCalibration {
     /// The forecaster.
     pub model: String,
-    /// All rows, then the volume bands.
+    /// All rows, then the volume bands, then rows by the stage that they are in, where enough
+    /// products are.
     pub coverage: Vec<BandCoverage>,
     /// Share of randomised ranks in each tenth; all .1 where the forecast is right.
     pub pit: Vec<f64>,
@@ -109,7 +114,7 @@ impl Calibrations {
             turns: turns.filter_map(Result::transpose).collect::<Result<_, Error>>()?,
             units: judged
                 .iter()
-                .filter_map(|judged| of_units(judged, scorer.volume_bands()))
+                .filter_map(|judged| of_units(rows, judged, scorer.volume_bands()))
                 .collect(),
         })
     }
@@ -153,43 +158,71 @@ fn of_turn(
     })
 }
 
-fn of_units(judged: &Judged, volume_bands: &[u8]) -> Option<UnitsCalibration> {
-    let mut groups = [[Coverage::default(); N_LEVELS]; 1 + N_VOLUME_BANDS];
-    let mut pit = [0_u64; N_PIT_BINS];
-    for (losses, band) in judged.losses.iter().zip(volume_bands) {
-        let Some(units) = &losses.units else { continue };
-        let n: u16 = units.pit.iter().sum();
-        for group in [0, 1 + usize::from(*band)] {
-            for (level, coverage) in groups[group].iter_mut().enumerate() {
-                coverage.n += f64::from(n);
-                coverage.n_below += f64::from(units.below[level]);
-                coverage.n_at_most += f64::from(units.at_most[level]);
-            }
+fn of_units(rows: &[Row], judged: &Judged, volume_bands: &[u8]) -> Option<UnitsCalibration> {
+    let scored: Vec<(usize, &UnitsLosses)> = judged
+        .losses
+        .iter()
+        .enumerate()
+        .filter_map(|(row, losses)| Some((row, losses.units.as_ref()?)))
+        .collect();
+    let n_targets = rows.iter().filter(|row| Task::Units.class(row).is_some()).count();
+    if (scored.len() as f64) < PRESENT_MIN * n_targets as f64 {
+        return None;
+    }
+    let of = |name: &str, is_in: &dyn Fn(usize) -> bool| {
+        let losses = scored.iter().filter(|(row, _)| is_in(*row)).map(|(_, losses)| *losses);
+        coverage(name, losses, name == ALL_ROWS)
+    };
+    let mut bands = vec![of(ALL_ROWS, &|_| true)?];
+    bands.extend(
+        (0..N_VOLUME_BANDS as u8)
+            .filter_map(|band| of(Subset::Volume(band).name(), &|row| volume_bands[row] == band)),
+    );
+    for stage in Stage::ALL.into_iter().take(4) {
+        let is_in = |row: usize| {
+            rows[row].stages[0].is_some_and(|target| usize::from(target.class) == stage.index())
+        };
+        let products: BTreeSet<usize> = scored
+            .iter()
+            .filter(|(row, _)| is_in(*row))
+            .map(|(row, _)| rows[*row].product)
+            .collect();
+        if products.len() >= PRODUCTS_MIN {
+            bands.extend(of(&format!("in {}", stage.name()), &is_in));
         }
-        for (total, count) in pit.iter_mut().zip(units.pit) {
+    }
+    let mut pit = [0_u64; N_PIT_BINS];
+    for (_, losses) in &scored {
+        for (total, count) in pit.iter_mut().zip(losses.pit) {
             *total += u64::from(count);
         }
     }
     let n: u64 = pit.iter().sum();
-    let name = |group: usize| match group {
-        0 => "all",
-        band => Subset::Volume(band as u8 - 1).name(),
-    };
-    let coverage = groups.iter().enumerate().filter(|(_, levels)| levels[0].n > 0.0);
-    (n > 0).then(|| UnitsCalibration {
+    Some(UnitsCalibration {
         model: judged.name.clone(),
-        coverage: coverage
-            .map(|(group, levels)| BandCoverage {
-                rows: name(group).to_owned(),
-                levels: levels
-                    .iter()
-                    .enumerate()
-                    .map(|(level, coverage)| of_level(level, coverage, group == 0))
-                    .collect(),
-            })
-            .collect(),
+        coverage: bands,
         pit: pit.iter().map(|count| *count as f64 / n as f64).collect(),
     })
+}
+
+/// The coverage of some rows; `None` without any.
+pub(crate) fn coverage<'a>(
+    name: &str,
+    rows: impl Iterator<Item = &'a UnitsLosses>,
+    is_all: bool,
+) -> Option<BandCoverage> {
+    let mut levels = [Coverage::default(); N_LEVELS];
+    for losses in rows {
+        let n: u16 = losses.pit.iter().sum();
+        for (level, coverage) in levels.iter_mut().enumerate() {
+            coverage.n += f64::from(n);
+            coverage.n_below += f64::from(losses.below[level]);
+            coverage.n_at_most += f64::from(losses.at_most[level]);
+        }
+    }
+    let levels = levels.iter().enumerate().map(|(at, coverage)| of_level(at, coverage, is_all));
+    let band = BandCoverage { rows: name.to_owned(), levels: levels.collect() };
+    band.levels[0].below.is_finite().then_some(band)
 }
 
 fn of_level(at: usize, coverage: &Coverage, is_all: bool) -> LevelCoverage {

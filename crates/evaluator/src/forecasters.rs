@@ -8,10 +8,9 @@ use panel::History;
 use rayon::prelude::*;
 
 use crate::Error;
-use crate::base_rate::BaseRate;
 use crate::complete::{Common, Completion};
 use crate::losses::Losses;
-use crate::rows::{FitRow, Row, Source};
+use crate::rows::{FitRow, Learnt, Row, Source};
 use crate::rules::Rule;
 
 /// All that forecasters are judged on.
@@ -26,7 +25,7 @@ pub(crate) struct Ground<'a> {
     pub(crate) fit_series: Vec<usize>,
     pub(crate) n_origins: usize,
     pub(crate) n_categories: usize,
-    pub(crate) base_rate: BaseRate,
+    pub(crate) learnt: Learnt,
     pub(crate) common: Common,
 }
 
@@ -56,7 +55,7 @@ impl Ground<'_> {
     pub(crate) fn judge_rule(&self, rule: Rule, fit_rows: &[FitRow]) -> Judged {
         let forecast = |basis: &crate::rows::Basis| {
             let history = &self.histories[basis.series];
-            basis.forecast(rule, self.source.meta, &self.base_rate, history)
+            basis.forecast(rule, self.source.meta, &self.learnt, history)
         };
         let has_paths = !matches!(rule, Rule::BaseRate | Rule::AllZeros);
         let pairs: Vec<(&FitRow, Forecast)> = if has_paths {
@@ -73,7 +72,14 @@ impl Ground<'_> {
             }
         }
         let judge = Judge { ground: self, completion, totals };
-        let losses = |(number, row): (usize, &Row)| judge.losses(number, forecast(&row.basis));
+        let is_scored = |row: &Row| row.basis.is_cold || !rule.is_of_cold_starts();
+        let losses = |(number, row): (usize, &Row)| {
+            if is_scored(row) {
+                judge.losses(number, forecast(&row.basis))
+            } else {
+                Losses::default()
+            }
+        };
         Judged {
             name: rule.name().to_owned(),
             losses: self.rows.par_iter().enumerate().map(losses).collect(),

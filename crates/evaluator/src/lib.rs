@@ -14,11 +14,13 @@
 //! - Stages are scored against the settled label, which is evidence and not truth, beside the
 //!   label's own entropy; against the truth where a simulator gives it.
 
+mod analogues;
 mod bands;
 mod base_rate;
 mod bootstrap;
 mod calibration;
 mod cells;
+mod cold_start;
 mod complete;
 mod error;
 mod fitting;
@@ -46,8 +48,12 @@ use serde::{Deserialize, Serialize};
 use tables::{FeaturesDir, Truth};
 
 pub use bands::Subset;
-pub use calibration::{Calibrations, LevelCoverage, ProbabilityCalibration, UnitsCalibration};
+pub use bootstrap::share_interval;
+pub use calibration::{
+    BandCoverage, Calibrations, LevelCoverage, ProbabilityCalibration, UnitsCalibration,
+};
 pub use cells::{Cell, Metric, Task};
+pub use cold_start::ColdStart;
 pub use error::Error;
 pub use fitting::{fit_origins, fit_series};
 pub use headline::{Headline, MetricHeadline, PeerHeadline};
@@ -56,11 +62,12 @@ pub use scoring::{Counts, Difference, Verdict};
 pub use server::server;
 pub use table::render_table;
 
+use analogues::Analogues;
 use base_rate::BaseRate;
 use bootstrap::go_on;
 use complete::Common;
 use forecasters::{Ground, Judged};
-use rows::{Place, Row, Source};
+use rows::{Learnt, Place, Row, Source};
 use rules::Rule;
 use scoring::Scorer;
 use stages::StageTargets;
@@ -76,7 +83,7 @@ pub struct Config {
     pub seed: u64,
     /// Resamples of products behind each interval.
     pub resamples: usize,
-    /// The same for subsets, of which there are nine.
+    /// The same for subsets, of which there are ten.
     pub subset_resamples: usize,
     /// Most seen products whose validation rows residuals and dependence are fitted on.
     pub fit_products: usize,
@@ -191,7 +198,15 @@ pub fn run(
     let origins = source.test_origins();
     let ground = Ground {
         rows: test_rows(&source, &panel.histories, &places, &origins),
-        base_rate: base_rate(&source, &panel.histories, &places, &training),
+        learnt: Learnt {
+            base_rate: base_rate(&source, &panel.histories, &places, &training),
+            analogues: Analogues::new(
+                features.meta(),
+                features.split(),
+                &panel.histories,
+                features.unseen(),
+            ),
+        },
         fit_series: fit_series(&panel.histories, features.unseen(), config.fit_products),
         n_origins: origins.len(),
         n_categories: names.len(),

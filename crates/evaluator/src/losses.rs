@@ -21,6 +21,8 @@ pub(crate) struct Losses {
     /// Probability of each turn at each horizon.
     pub(crate) turns: [Option<[f32; 3]>; 3],
     pub(crate) stages: [Option<StageLosses>; 4],
+    /// The forecaster says that it is a cold start.
+    pub(crate) is_flagged: bool,
 }
 
 /// Sums over the steps of one row.
@@ -69,6 +71,7 @@ impl Losses {
                 forecast.outlooks[outlook].turns.filter(|_| row.turns[outlook].is_some())
             }),
             stages: std::array::from_fn(stage),
+            is_flagged: forecast.cold_start,
         }
     }
 }

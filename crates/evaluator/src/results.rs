@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::bands::Subset;
 use crate::cells::Cell;
+use crate::cold_start::ColdStart;
 use crate::forecasters::{Ground, Judged};
 use crate::headline::Headline;
 use crate::scoring::{CellScores, Counts, Difference, Scorer};
@@ -36,6 +37,8 @@ pub struct Results {
     pub turn_means: Comparison,
     /// The main scores and the mean over the three turns, of unseen products alone.
     pub unseen: Comparison,
+    /// Rows with at most 4 weeks of history.
+    pub cold_start: ColdStart,
     /// The label against the truth, where it is known.
     pub label: Option<LabelCheck>,
 }
@@ -146,6 +149,11 @@ impl Results {
             subsets,
             turn_means,
             unseen: compare(&unseen),
+            cold_start: ColdStart::new(
+                ground,
+                (judged, ours),
+                compare(&scorer.subset(Subset::ColdStart)?),
+            ),
             label: LabelCheck::new(ground),
         })
     }

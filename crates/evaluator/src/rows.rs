@@ -4,12 +4,23 @@ use lifecycle::accuracy::{NaiveErrors, naive_errors};
 use lifecycle::{Forecast, Frequency, Outlook, Part, Period, Split, UnitsForecast};
 use panel::{Cutter, FilterOutlook, History, PanelMeta, TurnRow, Window};
 
+use crate::analogues::Analogues;
 use crate::bands::age_band;
 use crate::base_rate::BaseRate;
 use crate::fitting::fit_origins;
 use crate::known::{known_units, later_units, periods_since_first_sale};
 use crate::rules::{Growth, Rule, Trailing, level, seasonal_naive};
 use crate::stages::{StageTarget, StageTargets};
+
+/// Most observed weeks of history at a cold start.
+const COLD_WEEKS: u32 = 4;
+
+/// What rules have learnt from training products.
+#[derive(Debug)]
+pub(crate) struct Learnt {
+    pub(crate) base_rate: BaseRate,
+    pub(crate) analogues: Analogues,
+}
 
 /// What rules know of one series at one origin.
 #[derive(Debug, Clone)]
@@ -20,6 +31,9 @@ pub(crate) struct Basis {
     pub(crate) age_band: u8,
     /// Units over the last 13 weeks.
     pub(crate) volume: f32,
+    /// At most [`COLD_WEEKS`] observed weeks since the first sale, or since the history begins while
+    /// nothing is sold.
+    pub(crate) is_cold: bool,
     /// Units per period that residuals are relative to.
     pub(crate) scale: f32,
     trailing: Trailing,
@@ -40,6 +54,7 @@ impl Basis {
             series,
             origin: window.origin,
             age_band: age_band_at(history, window.origin, frequency),
+            is_cold: is_cold(&known, frequency),
             volume: (level(&known, frequency) * quarter as f64) as f32,
             scale: window.scale,
             trailing: Trailing::new(&known, frequency),
@@ -56,7 +71,7 @@ impl Basis {
         &self,
         rule: Rule,
         meta: &PanelMeta,
-        base_rate: &BaseRate,
+        learnt: &Learnt,
         history: &History,
     ) -> Forecast {
         let n_steps = meta.n_outlook_periods();
@@ -73,10 +88,16 @@ impl Basis {
             Rule::TrapezoidFilter => {
                 Some(points(self.filter.expected.iter().map(|units| units * self.scale).collect()))
             }
+            Rule::NearestAttributes | Rule::CategoryShape if !self.is_cold => {
+                Some(self.trailing.units(n_steps))
+            }
+            Rule::NearestAttributes => learnt.analogues.nearest(history, self.origin, n_steps),
+            Rule::CategoryShape => learnt.analogues.of_category(history, self.origin, n_steps),
         };
         let (stage_now, outlooks) = match rule {
             Rule::BaseRate => {
-                (base_rate.stage_now(self.age_band), base_rate.outlooks(self.age_band))
+                let rates = &learnt.base_rate;
+                (rates.stage_now(self.age_band), rates.outlooks(self.age_band))
             }
             Rule::TrapezoidFilter => (
                 Some(self.filter.stage_now),
@@ -96,6 +117,13 @@ impl Basis {
             far_from_training: self.far_from_training,
         }
     }
+}
+
+/// Whether units known so far, NaN where not observed, are those of a cold start.
+fn is_cold(known: &[f32], frequency: Frequency) -> bool {
+    let first = known.iter().position(|units| *units > 0.0).unwrap_or(0);
+    let n_observed = known[first..].iter().filter(|units| units.is_finite()).count();
+    n_observed <= frequency.periods_of_weeks(COLD_WEEKS)
 }
 
 /// The age band of a series at an origin; the youngest before its first sale.

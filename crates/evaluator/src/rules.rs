@@ -8,6 +8,8 @@
 //! | all zeros | zero | everything falls silent |
 //! | trailing growth | the last 13 weeks, and on as they grew on the 13 before, damped | turns by its paths |
 //! | trapezoid filter | continuation of the life-cycle curves that fit so far | turns by its paths; stages |
+//! | nearest attributes | cold starts: launches most alike; else trailing quantiles | turns by its paths |
+//! | category shape | cold starts: launches of the category; else trailing quantiles | turns by its paths |
 
 use lifecycle::{Frequency, LEVELS, N_LEVELS, UnitsForecast};
 
@@ -26,17 +28,23 @@ pub enum Rule {
     TrailingGrowth,
     /// Continuation of the trapezoid filter.
     TrapezoidFilter,
+    /// Launches of the products most alike, at cold starts alone.
+    NearestAttributes,
+    /// Launches of the category, at cold starts alone.
+    CategoryShape,
 }
 
 impl Rule {
     /// All rules, in the order of tables.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::BaseRate,
         Self::SeasonalNaive,
         Self::TrailingQuantiles,
         Self::AllZeros,
         Self::TrailingGrowth,
         Self::TrapezoidFilter,
+        Self::NearestAttributes,
+        Self::CategoryShape,
     ];
 
     /// The name in tables.
@@ -48,7 +56,14 @@ impl Rule {
             Self::AllZeros => "all zeros",
             Self::TrailingGrowth => "trailing growth",
             Self::TrapezoidFilter => "trapezoid filter",
+            Self::NearestAttributes => "nearest attributes",
+            Self::CategoryShape => "category shape",
         }
+    }
+
+    /// Whether only its cold starts are scored.
+    pub fn is_of_cold_starts(self) -> bool {
+        matches!(self, Self::NearestAttributes | Self::CategoryShape)
     }
 }
 

@@ -16,11 +16,11 @@ use crate::rows::Row;
 
 /// Least test origins, products and rows of a class that carry a score.
 const ORIGINS_MIN: usize = 3;
-const PRODUCTS_MIN: usize = 100;
+pub(crate) const PRODUCTS_MIN: usize = 100;
 const CLASS_ROWS_MIN: u64 = 50;
 
 /// A forecaster is scored in a cell where it forecasts at least this share of its rows.
-const PRESENT_MIN: f64 = 0.5;
+pub(crate) const PRESENT_MIN: f64 = 0.5;
 
 /// How many rows a cell has, and of what.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -174,6 +174,7 @@ impl<'a> Scorer<'a> {
             Subset::Seen => !self.rows[row].is_unseen,
             Subset::Age(band) => self.rows[row].basis.age_band == band,
             Subset::Volume(band) => self.volume_bands[row] == band,
+            Subset::ColdStart => self.rows[row].basis.is_cold,
         }
     }
 

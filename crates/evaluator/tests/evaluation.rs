@@ -74,8 +74,16 @@ fn write_json<T: serde::Serialize>(path: &Path, value: &T) {
     std::fs::write(path, serde_json::to_vec(value).expect("JSON")).expect("written");
 }
 
-fn write_features(directory: &Path, n_products: usize) -> FeaturesDir {
-    let histories: Vec<History> = (0..n_products).map(history).collect();
+/// The same launched later: arrays begin at the launch.
+fn launched(number: usize, after: usize) -> History {
+    let mut history = history(number);
+    history.channels[Channel::Units as usize].drain(..after);
+    history.channels[Channel::Units as usize][0] = 1.0;
+    history.start = START.plus(after as i32);
+    history
+}
+
+fn write_features(directory: &Path, histories: Vec<History>) -> FeaturesDir {
     let settings = Settings { context: 52, horizon: HORIZON };
     let panel = Panel {
         frequency: Frequency::Week,
@@ -218,10 +226,14 @@ struct World {
 
 impl World {
     fn new(n_products: usize) -> Self {
+        Self::of((0..n_products).map(history).collect())
+    }
+
+    fn of(histories: Vec<History>) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("features");
         std::fs::create_dir(&path).expect("created");
-        let features = write_features(&path, n_products);
+        let features = write_features(&path, histories);
         Self { directory, features }
     }
 
@@ -311,12 +323,38 @@ fn rules_score_as_they_must() {
     let classes = &cell.expect("counted").counts.classes;
     let rate = classes[1] as f64 / (classes[0] + classes[1]) as f64;
     assert!((brier - rate * (1.0 - rate)).abs() < 0.01, "{brier} {rate}");
-    assert_eq!(summary.models.len(), 6);
+    assert_eq!(summary.models.len(), 8);
     means_are_of_three_turns(&results);
     for score in &results.scores {
         assert!(score.low <= score.value && score.value <= score.high);
         assert!(score.value.is_finite() && score.low.is_finite() && score.high.is_finite());
     }
+}
+
+#[test]
+fn cold_starts_are_scored_beside_launches_of_like_products() {
+    // Launched one after the other from week 10 to week 100; test origins begin at 77.
+    let launches = (0..180).map(|number| launched(number, 10 + number / 2));
+    let world = World::of(launches.collect());
+    let forecasts = world.forecasts(OURS, |cutter, history, origin| Forecast {
+        cold_start: true,
+        ..prophet(cutter, history, origin)
+    });
+    let (_, results) = world.evaluate(&[(OURS, &forecasts)]).expect("evaluated");
+    let cold = &results.cold_start;
+    assert!(cold.rows > 20 && cold.products <= cold.rows && cold.launches > 50, "{cold:?}");
+    assert_eq!(cold.flagged, cold.rows);
+    for peer in ["nearest attributes", "category shape"] {
+        let scored = |scores: &[lifecycle::Score]| {
+            scores.iter().filter(|score| score.model == peer && score.metric == "wql").count()
+        };
+        assert_eq!((scored(&cold.comparison.scores), scored(&results.scores)), (1, 0), "{peer}");
+        let difference = cold.comparison.differences.iter().find(|found| found.peer == peer);
+        assert_eq!(difference.expect("compared").verdict, Verdict::Ahead);
+        assert!(cold.coverage.iter().any(|coverage| coverage.model == peer));
+    }
+    // So few products carry no score.
+    assert!(cold.comparison.counts.iter().all(|counts| !counts.identifiable));
 }
 
 #[test]

@@ -10,6 +10,7 @@ use tables::{FeaturesDir, Label};
 
 use crate::config::Config;
 use crate::rows::{Row, Rows, Source};
+use crate::wrong::Wrong;
 
 /// Data that rows are cut from, in memory.
 struct Loaded {
@@ -60,12 +61,14 @@ pub(crate) struct Data {
 }
 
 impl Data {
-    /// Cuts the rows of all data: with the standards of a base model, or pooled ones.
+    /// Cuts the rows of all data: with the standards of a base model, or pooled ones; with wrong
+    /// targets where a guard asks for them.
     pub(crate) fn cut(
         config: &Config,
         features: &[&Path],
         base: Option<&Model>,
         progress: &dyn Progress,
+        wrong: Option<Wrong>,
     ) -> Result<Self, tables::Error> {
         let opened = features.iter().map(|folder| Loaded::open(folder));
         let mut all = opened.collect::<Result<Vec<_>, _>>()?;
@@ -83,7 +86,11 @@ impl Data {
             settings.context = settings.context.max(of_panel.context);
             settings.horizon = settings.horizon.max(of_panel.horizon);
             parts.push((loaded.features.meta().frequency, rows.len()));
-            rows.extend(Rows::cut(loaded.source(), config, progress).rows);
+            let mut of_panel = Rows::cut(loaded.source(), config, progress);
+            if let Some(wrong) = wrong {
+                wrong.spoil(&mut of_panel, loaded.source(), config);
+            }
+            rows.extend(of_panel.rows);
         }
         let fitted = all.swap_remove(0).fitted;
         Ok(Self { rows: Rows { rows }, parts, fitted, settings })

@@ -15,6 +15,7 @@
 //! | `validation` | the combined validation loss; calibration and dependence afterwards |
 //! | `suggest` | which products' labels would teach most |
 //! | `sums` | how tightly steps hang together, by the losses of their sums |
+//! | `wrong` | targets that are wrong on purpose, for guards |
 //! | `checkpoint` | all that a training is, on disk, exactly |
 //! | `search` | successive halving over settings |
 //! | `server` | `lifecast.v1.Trainer` |
@@ -38,13 +39,15 @@ mod suggest;
 mod sums;
 mod training;
 mod validation;
+mod wrong;
 
 pub use config::{Adapt, Config, LossWeights, OptimiserKind, Start};
 pub use rows::{Row, Rows, Source, Target};
 pub use scatter::{Scatter, ScatterPoint};
 pub use search::{Rung, Search, Trial, best_of};
 pub use server::server;
-pub use stage::{Error, Inputs, Summary, run, validation_of};
+pub use stage::{Error, Inputs, Summary, run, run_wrong, validation_of};
 pub use suggest::{Suggestion, suggestions};
 pub use training::{Outcome, train};
 pub use validation::Validation;
+pub use wrong::Wrong;

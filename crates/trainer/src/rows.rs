@@ -71,7 +71,7 @@ pub struct Rows {
 }
 
 impl Target {
-    fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.units.iter().all(|units| units.is_nan())
             && self.turns.iter().all(Option::is_none)
             && self.stages.iter().all(Option::is_none)
@@ -220,7 +220,7 @@ fn phase(series: &Series, seed: u64, stride: usize) -> usize {
 
 /// Whether a product's stage labels judge instead of teaching: a label settles only weeks later, so
 /// the last weeks before the cut, where the other targets are validated, have none.
-fn is_held_out(history: &History, config: &Config) -> bool {
+pub(crate) fn is_held_out(history: &History, config: &Config) -> bool {
     let digest = Digest::of(format!("stage/{}/{}", config.seed, history.series.product));
     f64::from(digest.as_bytes()[0]) < 256.0 * config.stage_holdout
 }
@@ -259,17 +259,15 @@ fn rows_of(
     let rows = windows.into_iter().map(|window| {
         let all = cutter.targets(history, window.origin);
         let target = |part, wanted: &BTreeSet<Period>| {
-            let target = target(source, &window, &all, (part, held_out));
+            let of_row = (&window, window.origin);
+            let target = target_at(source, of_row, &all, (part, held_out));
             (wanted.contains(&window.origin) && !target.is_empty()).then_some(target)
         };
         let train = target(Part::Train, train);
         let validation = target(Part::Validation, &validation);
         let judges_units = |target: &Target| target.units.iter().any(|units| !units.is_nan());
         let known = if validation.as_ref().is_some_and(judges_units) {
-            let last = source.split.last_training_period();
-            let is_known = |step: usize| window.origin.plus(step as i32 + 1) <= last;
-            let steps = all.units.iter().enumerate();
-            steps.map(|(step, units)| if is_known(step) { *units } else { f32::NAN }).collect()
+            known_units(source, window.origin, &all)
         } else {
             Vec::new()
         };
@@ -278,13 +276,22 @@ fn rows_of(
     rows.filter(|row| row.train.is_some() || row.validation.is_some()).collect()
 }
 
-fn target(
+/// Units of all steps after an origin up to the cut.
+pub(crate) fn known_units(source: Source<'_>, origin: Period, all: &panel::Targets) -> Vec<f32> {
+    let last = source.split.last_training_period();
+    let is_known = |step: usize| origin.plus(step as i32 + 1) <= last;
+    let steps = all.units.iter().enumerate();
+    steps.map(|(step, units)| if is_known(step) { *units } else { f32::NAN }).collect()
+}
+
+/// The target of a window in one part; `origin` is the window's own, unless it is wrong on purpose.
+pub(crate) fn target_at(
     source: Source<'_>,
-    window: &Window,
+    (window, origin): (&Window, Period),
     all: &panel::Targets,
     (part, held_out): (Part, bool),
 ) -> Target {
-    let part_of = |h: usize| source.split.part(window.origin, h);
+    let part_of = |h: usize| source.split.part(origin, h);
     let is_in = |h: usize| part_of(h) == Some(part);
     let teaches_or_judges = |h: usize| match (part, part_of(h)) {
         (Part::Train, Some(Part::Train)) => !held_out,
@@ -303,8 +310,7 @@ fn target(
     let label = source.labels.get(&window.series.product);
     let stages = std::array::from_fn(|index| {
         let h = if index == 0 { 0 } else { outlooks[index - 1] };
-        let (stages, weight) =
-            label?.at(window.origin.plus(h as i32)).filter(|_| teaches_or_judges(h))?;
+        let (stages, weight) = label?.at(origin.plus(h as i32)).filter(|_| teaches_or_judges(h))?;
         let mut stages: [f32; 5] = stages.into();
         if index == 0 {
             // The stage now has four classes: a life that is over has none.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use artifacts::Folders;
-use lifecycle::{ErrorKind, Frequency, Invalid, Progress};
+use lifecycle::{ErrorKind, Frequency, Invalid, Progress, Unwatched};
 use model::{Calibration, Description, Dimensions, Kind, Model, Network, Training, Trees, Workers};
 use panel::{Fitted, Settings};
 use serde::{Deserialize, Serialize};
@@ -21,6 +21,7 @@ use crate::scatter::Scatter;
 use crate::start::{dense_scaling, start_of_base};
 use crate::training::{Outcome, Stopped, train};
 use crate::validation::{Validation, calibrate, calibrate_placed, validate_model};
+use crate::wrong::Wrong;
 
 /// Where the stage's inputs lie.
 #[derive(Debug, Clone)]
@@ -197,6 +198,7 @@ fn run_on(
     inputs: &Inputs<'_>,
     output: &Path,
     progress: &dyn Progress,
+    wrong: Option<Wrong>,
 ) -> Result<Summary, Error> {
     let base = base_model(config, inputs)?;
     if let Some(base) = &base
@@ -204,8 +206,8 @@ fn run_on(
     {
         return publish(base, (config, inputs, progress), output);
     }
-    let mut data =
-        Data::cut(config, &inputs.features, base.as_deref(), progress).map_err(Error::Features)?;
+    let mut data = Data::cut(config, &inputs.features, base.as_deref(), progress, wrong)
+        .map_err(Error::Features)?;
     let is_wanted = config.pseudo_labels.is_some();
     let unlabelled = if is_wanted { data.rows.take_unlabelled() } else { Vec::new() };
     let rows = &data.rows;
@@ -328,7 +330,8 @@ fn publish(
         Description { settings, is_foundation: false, ..placed.description().clone() };
     let [rows_max, validation_rows_max] = PLACED_ROWS_MAX;
     let few = Config { rows_max, validation_rows_max, ..config.clone() };
-    let data = Data::cut(&few, &inputs.features, Some(base), progress).map_err(Error::Features)?;
+    let data =
+        Data::cut(&few, &inputs.features, Some(base), progress, None).map_err(Error::Features)?;
     if let Some(calibration) = description.calibrations.get_mut(&frequency) {
         let rows: Vec<&Row> = data.rows.rows.iter().collect();
         *calibration = calibrate_placed(&placed, calibration, &rows);
@@ -424,10 +427,30 @@ pub fn run(
     output: &Path,
     progress: &dyn Progress,
 ) -> Result<Summary, Error> {
+    run_checked(config, inputs, output, progress, None)
+}
+
+/// The same on targets that are wrong on purpose.
+pub fn run_wrong(
+    config: &Config,
+    inputs: &Inputs<'_>,
+    output: &Path,
+    wrong: Wrong,
+) -> Result<Summary, Error> {
+    run_checked(config, inputs, output, &Unwatched, Some(wrong))
+}
+
+fn run_checked(
+    config: &Config,
+    inputs: &Inputs<'_>,
+    output: &Path,
+    progress: &dyn Progress,
+    wrong: Option<Wrong>,
+) -> Result<Summary, Error> {
     config.validate().map_err(Error::Config)?;
     if inputs.features.len() > 1 && !config.foundation {
         let reason = "must be true where a model is trained on several data sets";
         return Err(Error::Config(Invalid::new("foundation", reason)));
     }
-    run_on(config, inputs, output, progress)
+    run_on(config, inputs, output, progress, wrong)
 }

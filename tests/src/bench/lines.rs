@@ -75,8 +75,6 @@ pub fn of(subject: Subject, outcome: &Outcome) -> Vec<Line> {
             Subject::Accuracy => units(&same, outcome.seconds),
             Subject::Stages => stages(&same, outcome.seconds),
             Subject::Ablation => ablation(&same, outcome.seconds),
-            // Needs no set, and has lines of its own.
-            Subject::Training => Vec::new(),
         };
         lines.extend(line);
     }

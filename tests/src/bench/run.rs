@@ -17,6 +17,7 @@ use lifecycle::{Digest, Frequency};
 use toml::Table;
 
 use super::budget::Effort;
+use super::data::Data;
 use super::exchange;
 use super::peers::{Cost, Environment, Peer};
 use super::sets::{Model, Pipeline, Set, Subject};
@@ -127,22 +128,10 @@ impl Run {
     /// Data, features and exchange of a set.
     async fn prepare(&mut self, set: Set) -> anyhow::Result<()> {
         let pipeline = set.pipeline(self.subject, self.effort)?;
-        let mut truth = None;
-        if pipeline.is_simulated() {
-            let settings = pipeline.section("simulate");
-            let made = self.workshop.stage("simulate", &settings, &[], self.time()?).await?;
-            truth = Some(self.note(format!("{} simulate", set.name), made));
-        }
-        let mut arguments = vec!["--mapping".to_owned(), set.mapping().display().to_string()];
-        arguments.extend(truth.map(|raw| format!("raw={raw}")));
-        let mut settings = pipeline.section("ingest");
-        settings.remove("mapping");
-        let made = self.workshop.stage("ingest", &settings, &arguments, self.time()?).await?;
-        let dataset = self.note(format!("{} ingest", set.name), made);
-        let arguments = [format!("dataset={dataset}")];
-        let settings = pipeline.section("features");
-        let made = self.workshop.stage("features", &settings, &arguments, self.time()?).await?;
-        let features = self.note(format!("{} features", set.name), made);
+        let data = Data::make(&self.workshop, set, &pipeline).await?;
+        let truth = data.simulate.map(|made| self.note(format!("{} simulate", set.name), made));
+        self.note(format!("{} ingest", set.name), data.ingest);
+        let features = self.note(format!("{} features", set.name), data.features);
         let made = self.exchange(set, &pipeline, features).await?;
         let exchange = self.note(format!("{} exchange", set.name), made);
         let forecasts = BTreeMap::new();
@@ -347,7 +336,7 @@ fn is_asked(subject: Subject, peer: &Peer) -> bool {
         Subject::Turns => gives("turns") || gives("units"),
         Subject::Accuracy => gives("units"),
         Subject::Stages => gives("stages"),
-        Subject::Ablation | Subject::Training => false,
+        Subject::Ablation => false,
     }
 }
 

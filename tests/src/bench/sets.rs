@@ -19,8 +19,6 @@ pub enum Subject {
     Stages,
     /// Ours beside itself with one part removed, changed or added.
     Ablation,
-    /// Samples a second of training on this CPU.
-    Training,
 }
 
 impl Subject {
@@ -31,7 +29,6 @@ impl Subject {
             Self::Accuracy => "accuracy",
             Self::Stages => "stages",
             Self::Ablation => "ablation",
-            Self::Training => "training",
         }
     }
 }

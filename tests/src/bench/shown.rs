@@ -114,7 +114,6 @@ fn columns(subject: Subject, same: &[&Scored]) -> Vec<Column> {
     for scored in same {
         match subject {
             Subject::Turns => scored.results.turn_means.scores.iter().for_each(&mut add),
-            Subject::Training => {}
             Subject::Ablation => {
                 let is_shown = |score: &&Score| {
                     ["wql", "wql_cumulative"].contains(&&*score.metric)

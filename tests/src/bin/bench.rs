@@ -11,15 +11,15 @@ use clap::Parser;
 use tests::bench::budget::Effort;
 use tests::bench::peers::Environment;
 use tests::bench::sets::{self, Subject};
-use tests::bench::{lines, record, run, shown, training};
+use tests::bench::{guards, lines, record, run, shown, training};
 use tests::workspace_root;
 
 /// Compares ours with its peers and prints one JSON object a line.
 #[derive(Debug, Parser)]
 #[command(bin_name = "cargo xtask bench")]
 struct Flags {
-    /// What is compared
-    subject: Subject,
+    /// What is compared; `guards`: what must hold of our training and inputs
+    subject: What,
     /// A small simulated set and cheap peers, in 3 minutes
     #[arg(long, conflicts_with = "full")]
     quick: bool,
@@ -37,6 +37,17 @@ struct Flags {
     home: Option<PathBuf>,
 }
 
+/// A subject of comparison, or the guards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum What {
+    Turns,
+    Accuracy,
+    Stages,
+    Ablation,
+    Guards,
+    Training,
+}
+
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let flags = Flags::parse();
@@ -45,7 +56,7 @@ async fn main() -> anyhow::Result<()> {
         Flags { full: true, .. } => Effort::Full,
         _ => Effort::Plain,
     };
-    if flags.subject == Subject::Training {
+    if flags.subject == What::Training {
         let environment = Environment::prepare(effort.limit()).await?;
         for pace in training::run(effort, &environment)? {
             writeln!(std::io::stdout(), "{}", serde_json::to_string(&pace)?)?;
@@ -54,16 +65,36 @@ async fn main() -> anyhow::Result<()> {
     }
     let limit = flags.minutes.map_or_else(|| effort.limit(), Duration::from_mins);
     let home = flags.home.unwrap_or_else(|| workspace_root().join("target/bench"));
-    let sets = sets::sets(flags.subject, effort, &flags.only)?;
-    let outcome = Box::pin(run::run(flags.subject, (effort, limit), (sets, home))).await?;
-    let lines = lines::of(flags.subject, &outcome);
-    run::say(&shown::text(flags.subject, &outcome, &lines));
+    let subject = match flags.subject {
+        What::Turns => Subject::Turns,
+        What::Accuracy => Subject::Accuracy,
+        What::Ablation => Subject::Ablation,
+        // Guards are of sets with all three.
+        What::Stages | What::Guards | What::Training => Subject::Stages,
+    };
+    let sets = sets::sets(subject, effort, &flags.only)?;
+    if flags.subject == What::Guards {
+        return guard((effort, limit), (sets, home)).await;
+    }
+    let outcome = Box::pin(run::run(subject, (effort, limit), (sets, home))).await?;
+    let lines = lines::of(subject, &outcome);
+    run::say(&shown::text(subject, &outcome, &lines));
     for line in &lines {
         writeln!(std::io::stdout(), "{}", serde_json::to_string(line)?)?;
     }
     if effort == Effort::Full && flags.only.is_empty() {
-        let path = record::write(flags.subject, &outcome, &lines)?;
+        let path = record::write(subject, &outcome, &lines)?;
         run::say(&format!("written: {}", path.display()));
+    }
+    Ok(())
+}
+
+/// Guards some sets; a guard that does not hold is said and is no failure of the program.
+async fn guard(time: (Effort, Duration), sets: (Vec<sets::Set>, PathBuf)) -> anyhow::Result<()> {
+    let guarded = Box::pin(guards::run(time, sets)).await?;
+    run::say(&guards::text(&guarded));
+    for guard in &guarded.guards {
+        writeln!(std::io::stdout(), "{}", serde_json::to_string(guard)?)?;
     }
     Ok(())
 }

@@ -10,7 +10,9 @@ use lifecycle::{ErrorKind, Part, Unwatched};
 use model::{Kind, Model, Size};
 use panel::category_units;
 use tables::FeaturesDir;
-use trainer::{Adapt, Config, Inputs, Rows, Scatter, Source, Start, run, suggestions};
+use trainer::{
+    Adapt, Config, Inputs, Rows, Scatter, Source, Start, Wrong, run, run_wrong, suggestions,
+};
 
 fn config() -> Config {
     Config {
@@ -54,6 +56,27 @@ fn the_same_features_and_seed_give_the_same_files() {
     assert!(training.n_turn_rows > 0 && training.n_stage_rows > 0);
     let calibration = &model.description().calibrations[&lifecycle::Frequency::Week];
     assert!(calibration.correlations.iter().all(|value| value.abs() <= 1.0));
+}
+
+#[test]
+fn wrong_targets_teach_something_else_and_targets_shifted_by_nothing_the_same() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let features = directory.path().join("features");
+    shop::write(&features, &shop::panel(shop::N_PERIODS, 0));
+    let right = directory.path().join("right");
+    trained(&config(), &features, &right);
+    let is_same = |name: &str, wrong: Wrong| {
+        let output = directory.path().join(name);
+        std::fs::create_dir_all(&output).expect("a folder");
+        let inputs = Inputs { features: vec![&features], base: None, checkpoint: None };
+        run_wrong(&config(), &inputs, &output, wrong).expect("trains");
+        ["model.json", "model.safetensors", "trees.safetensors", "training.jsonl"]
+            .iter()
+            .all(|file_name| file(&right, file_name) == file(&output, file_name))
+    };
+    assert!(is_same("here", Wrong::Shifted { periods: 0 }));
+    assert!(!is_same("later", Wrong::Shifted { periods: 1 }));
+    assert!(!is_same("dealt", Wrong::Dealt { seed: 1 }));
 }
 
 #[test]
