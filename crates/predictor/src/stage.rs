@@ -82,8 +82,8 @@ pub fn run(
     let description = predictor.model().description();
     let kind = description.kind;
     let name = match (config.name.as_str(), kind) {
-        ("", Kind::Transformer) => "lifecast",
-        ("", kind) => kind.name(),
+        ("", Kind::Dense) => Kind::Dense.name(),
+        ("", _) => "lifecast",
         (name, _) => name,
     };
     let [_, _, farthest] = predictor.meta().outlooks();

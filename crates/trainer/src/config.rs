@@ -153,7 +153,7 @@ impl Default for LossWeights {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            kind: Kind::Transformer,
+            kind: Kind::Lstm,
             size: Size::Small,
             members: 1,
             trees: true,
@@ -162,7 +162,7 @@ impl Default for Config {
             adapt: Adapt::Full,
             rank: 2,
             seed: 1,
-            steps_max: 1000,
+            steps_max: 2000,
             batch: 128,
             micro_batch: 64,
             learning_rate: 4e-3,

@@ -94,8 +94,8 @@ fit_products = 200
 /// Baselines of ours that stand beside those of every pipeline.
 const BASELINES: &str = "
 [[model]]
-name = \"lstm\"
-kind = \"lstm\"
+name = \"transformer\"
+kind = \"transformer\"
 
 [[model]]
 name = \"built-in\"
@@ -110,8 +110,8 @@ name = \"no trees\"
 trees = false
 
 [[model]]
-name = \"lstm\"
-kind = \"lstm\"
+name = \"transformer\"
+kind = \"transformer\"
 
 [[model]]
 name = \"tiny\"
@@ -257,7 +257,7 @@ mod tests {
             assert!(set.mapping().is_file(), "{}", set.name);
             let pipeline = set.pipeline(Subject::Turns, Effort::Plain).expect("reads");
             let names: Vec<&str> = pipeline.models.iter().map(|model| &*model.name).collect();
-            assert_eq!(names, [evaluator::OURS, "dense", "lstm", "built-in"]);
+            assert_eq!(names, [evaluator::OURS, "dense", "transformer", "built-in"]);
             assert_eq!(pipeline.is_simulated(), set.name.starts_with("simulator"));
             let varied = set.pipeline(Subject::Ablation, Effort::Plain).expect("reads");
             assert_eq!(varied.models[0], pipeline.models[0]);
