@@ -11,6 +11,7 @@
 //! | `optimiser` | AdamW on flat vectors, schedule, clipping, averaged weights |
 //! | `pseudo_labels` | a model's own answers as targets of rows without labels |
 //! | `start` | weights before the first step |
+//! | `unseen_inputs` | inputs that no training row has say nothing |
 //! | `training` | the loop |
 //! | `validation` | the combined validation loss; calibration and dependence afterwards |
 //! | `suggest` | which products' labels would teach most |
@@ -38,6 +39,7 @@ mod start;
 mod suggest;
 mod sums;
 mod training;
+mod unseen_inputs;
 mod validation;
 mod wrong;
 

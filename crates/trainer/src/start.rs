@@ -9,6 +9,7 @@ use model::{
 
 use crate::config::Config;
 use crate::rows::{Rows, Target};
+use crate::unseen_inputs::silence;
 
 /// The weights of a base model's first network for a network of this layout, which may have adapters
 /// that the base has not: they begin as nothing.
@@ -25,11 +26,13 @@ pub(crate) fn start_of_base(base: &Model, layout: &Layout, seed: u64) -> Vec<f32
     weights
 }
 
-/// Random weights, but for the heads' biases: before any training every answer is the base rate.
+/// Random weights, but for the heads' biases (before any training every answer is the base rate) and
+/// for what no training row says.
 pub(crate) fn random_start(network: &Network, rows: &Rows, config: &Config) -> Vec<f32> {
     let layout = network.layout();
     let mut weights = initial_weights(&layout, config.seed);
     if network.kind().has_heads() {
+        silence(&layout, &mut weights, rows);
         let targets = rows.rows.iter().filter_map(|row| row.train.as_ref());
         start_at_base_rates(&layout, &mut weights, targets);
     }

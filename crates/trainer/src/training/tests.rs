@@ -156,6 +156,39 @@ fn a_recurrent_network_learns_too() {
     assert!(line.turns < 0.1 && line.quantiles < 0.4, "{line:?}");
 }
 
+/// A window's inputs with `returns`, `age_13` and the planned price at some value.
+fn with_rare_inputs(window: &panel::Window, value: f32) -> panel::Window {
+    let mut window = window.clone();
+    let place = |names: &[&str], name| names.iter().position(|known| *known == name).expect(name);
+    for period in window.context.chunks_exact_mut(CONTEXT_INPUTS.len()) {
+        period[place(CONTEXT_INPUTS, "returns")] = value;
+    }
+    for step in window.horizon.chunks_exact_mut(HORIZON_INPUTS.len()) {
+        step[place(HORIZON_INPUTS, "price")] = value;
+    }
+    window.statics[place(STATIC_INPUTS, "age_13")] = value;
+    window
+}
+
+#[test]
+fn inputs_that_no_training_row_has_change_no_answer() {
+    let mut rows = rows(24);
+    for row in &mut rows.rows {
+        row.window = with_rare_inputs(&row.window, 0.0);
+    }
+    let config = Config { steps_max: 10, ..config() };
+    let outcome = train((&network(), None), &rows, &config, None, &Unwatched).expect("trains");
+    let answer = |weights: &[f32], value| {
+        let window = with_rare_inputs(&rows.rows[0].window, value);
+        let raw = network().with_weights(weights).outputs(&[&window]);
+        let row = raw.rows().next().expect("a row");
+        [row.units, row.turns, row.stages].concat()
+    };
+    assert_eq!(answer(&outcome.weights, 0.0), answer(&outcome.weights, 3.0));
+    let random = initial_weights(&network().layout(), 1);
+    assert_ne!(answer(&random, 0.0), answer(&random, 3.0));
+}
+
 #[test]
 fn every_adaptation_learns_from_a_base_and_trains_no_more_than_it_says() {
     let base = trained(&Config { steps_max: 6, ..config() }, None, &Unwatched).weights;
