@@ -52,12 +52,12 @@ struct Measured {
     torch: Option<String>,
 }
 
-/// Rounds, seconds of a case in each, and rows of a step.
+/// Rounds, seconds of a case in each, and rows of a step, in parts of 64 as the trainer has them.
 fn plan(effort: Effort) -> (usize, &'static str, &'static str) {
     match effort {
-        Effort::Quick => (2, "2", "256"),
-        Effort::Plain => (5, "5", "256,1024"),
-        Effort::Full => (9, "10", "256,1024"),
+        Effort::Quick => (2, "2", "256x4"),
+        Effort::Plain => (5, "4", "256x4,1024x16"),
+        Effort::Full => (9, "10", "256x4,1024x16"),
     }
 }
 
