@@ -8,7 +8,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::config::Config;
-use crate::rows::{Rows, Source, Target, is_held_out, known_units, target_at};
+use crate::rows::{Row, Rows, Source, Target, is_held_out, known_units, target_at};
 
 /// Which wrong targets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,23 +40,19 @@ impl Wrong {
 fn deal(rows: &mut Rows, seed: u64) {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let rows = &mut rows.rows;
+    let parts: [fn(&mut Row) -> Option<&mut Target>; 2] =
+        [|row| row.train.as_mut(), |row| row.validation.as_mut()];
     for head in 0..3 {
-        deal_out(
-            rows.iter_mut().filter_map(|row| row.train.as_mut()?.turns.get_mut(head)),
-            &mut rng,
-        );
-        let validation =
-            rows.iter_mut().filter_map(|row| row.validation.as_mut()?.turns.get_mut(head));
-        deal_out(validation, &mut rng);
+        for part in parts {
+            let cells = rows.iter_mut().filter_map(|row| part(row)?.turns.get_mut(head));
+            deal_out(cells, &mut rng);
+        }
     }
     for head in 0..4 {
-        deal_out(
-            rows.iter_mut().filter_map(|row| row.train.as_mut()?.stages.get_mut(head)),
-            &mut rng,
-        );
-        let validation =
-            rows.iter_mut().filter_map(|row| row.validation.as_mut()?.stages.get_mut(head));
-        deal_out(validation, &mut rng);
+        for part in parts {
+            let cells = rows.iter_mut().filter_map(|row| part(row)?.stages.get_mut(head));
+            deal_out(cells, &mut rng);
+        }
     }
 }
 
