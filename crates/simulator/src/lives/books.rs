@@ -9,23 +9,45 @@ use super::calendar::Calendar;
 use super::ranges;
 use crate::draws::Draws;
 
-/// When a price is known.
+/// In which periods a column holds a number.
+///
+/// A list is kept for all products or for those on sale; a till knows a price or a discount only
+/// where something was sold. All must be met, or an empty cell would tell of an end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Priced {
+enum Kept {
     Always,
+    OnSale,
     WhereSold,
     Never,
 }
 
-const PRICED: [Priced; 3] = [Priced::Always, Priced::WhereSold, Priced::Never];
+const KEPT: [Kept; 4] = [Kept::Always, Kept::OnSale, Kept::WhereSold, Kept::Never];
+
+impl Kept {
+    fn draw(draws: &mut Draws, weights: &[f64; KEPT.len()]) -> Self {
+        KEPT[draws.weighted(weights)]
+    }
+
+    fn holds(self, event: &Event) -> bool {
+        match self {
+            Self::Always => true,
+            Self::OnSale => event.is_on_sale,
+            Self::WhereSold => event.units > 0.0,
+            Self::Never => false,
+        }
+    }
+}
 
 /// What is written down of each period, beside units.
 #[derive(Debug, Clone, Copy)]
 struct Columns {
-    priced: Priced,
-    has_promotions: bool,
+    prices: Kept,
+    promotions: Kept,
     has_stock: bool,
 }
+
+/// Lines of a till by which a share is told, at most.
+const LINES_MAX: f64 = 12.0;
 
 /// Which dates of a life are written down.
 #[derive(Debug, Clone, Copy)]
@@ -83,7 +105,7 @@ impl Cell {
 
 impl Books {
     pub(crate) fn draw(draws: &mut Draws, calendar: &Calendar) -> Self {
-        let priced = PRICED[draws.weighted(&ranges::PRICED_SHOPS)];
+        let prices = Kept::draw(draws, &ranges::PRICES_KEPT);
         let is_holed = draws.chance(ranges::HOLED_SHOPS);
         let holes = ranges::HOLES.draw(draws);
         let gap_start = draws.whole(0, calendar.n_periods as i64 - 1) as usize;
@@ -93,8 +115,8 @@ impl Books {
         let is_scaled = draws.chance(ranges::SCALED_SHOPS);
         Self {
             columns: Columns {
-                priced,
-                has_promotions: draws.chance(ranges::PROMOTION_KNOWN_SHOPS),
+                prices,
+                promotions: Kept::draw(draws, &ranges::PROMOTIONS_KEPT),
                 has_stock: draws.chance(ranges::STOCK_KNOWN_SHOPS),
             },
             dates: Dates {
@@ -122,16 +144,15 @@ impl Books {
         let Event { index, is_on_sale, units, in_stock, price, promotion, stage } = event;
         let is_lost = self.gap.contains(&index) || (self.holes > 0.0 && draws.chance(self.holes));
         let known = |is_known: bool, value: f64| if is_known { value } else { f64::NAN };
-        let has_price = match self.columns.priced {
-            Priced::Always => is_on_sale,
-            Priced::WhereSold => units > 0.0,
-            Priced::Never => false,
+        let promotion = match self.columns.promotions {
+            Kept::WhereSold => discounted(draws, units, promotion),
+            _ => promotion,
         };
         Cell {
             units: known(!is_lost, self.scaled(units)),
             in_stock: known(self.columns.has_stock && is_on_sale, (1e3 * in_stock).round() / 1e3),
-            price: known(has_price && !is_lost, price),
-            promotion: known(self.columns.has_promotions && is_on_sale, promotion),
+            price: known(self.columns.prices.holds(&event) && !is_lost, price),
+            promotion: known(self.columns.promotions.holds(&event), promotion),
             stage,
         }
     }
@@ -140,6 +161,14 @@ impl Books {
     fn scaled(&self, units: f64) -> f64 {
         if self.scale == 1.0 { units } else { (1e4 * self.scale * units).round() / 1e4 }
     }
+}
+
+/// Share of the units sold that a till sees discounted, of a period so much of which was under
+/// promotion.
+fn discounted(draws: &mut Draws, units: f64, promotion: f64) -> f64 {
+    let n_lines = units.clamp(1.0, LINES_MAX).round();
+    let n_discounted = (0..n_lines as usize).filter(|_| draws.chance(promotion)).count();
+    n_discounted as f64 / n_lines
 }
 
 #[cfg(test)]
@@ -173,7 +202,12 @@ mod tests {
             let slips = (0..200).any(|_| books.slip(&mut draws, &calendar, 5.0) > 0.0);
             let after = Event { is_on_sale: false, units: 0.0, ..event };
             let cell_after = books.cell(&mut draws, after);
-            assert!(cell_after.in_stock.is_nan() && cell_after.price.is_nan());
+            assert!(cell_after.in_stock.is_nan());
+            let is_listed = books.columns.prices == Kept::Always;
+            assert_eq!(cell_after.price.is_nan(), !is_listed);
+            let unsold = books.cell(&mut draws, Event { units: 0.0, index: usize::MAX, ..event });
+            let is_known = matches!(books.columns.promotions, Kept::Always | Kept::OnSale);
+            assert_eq!(unsold.promotion.is_nan(), !is_known);
             let found = [
                 !cell.in_stock.is_nan(),
                 !cell.price.is_nan(),

@@ -155,16 +155,18 @@ pub(crate) const REPRICING: Log = Log(0.01, 0.12);
 pub(crate) const INFLATION: Even = Even(-0.03, 0.09);
 pub(crate) const ELASTICITY: Log = Log(0.3, 4.5);
 pub(crate) const PROMOTION_SHOPS: f64 = 0.65;
-pub(crate) const PROMOTIONS: Log = Log(0.3, 12.0);
+/// From a clearance now and then to shops where something is always reduced.
+pub(crate) const PROMOTIONS: Log = Log(0.3, 40.0);
 pub(crate) const PROMOTION_WEEKS: Log = Log(0.4, 4.0);
 pub(crate) const DEPTH: Even = Even(0.05, 0.5);
 /// Extra demand under promotion, beside its price.
 pub(crate) const LIFT: Log = Log(0.03, 1.2);
 pub(crate) const MARKDOWN_LIVES: Even = Even(0.0, 0.9);
 pub(crate) const MARKDOWN_TRIGGER: Even = Even(0.25, 0.8);
-/// Shops whose books hold prices always, and only where something was sold; the rest hold none.
-pub(crate) const PRICED_SHOPS: [f64; 3] = [0.5, 0.2, 0.3];
-pub(crate) const PROMOTION_KNOWN_SHOPS: f64 = 0.6;
+/// Shops whose books hold prices and promotions always, of products on sale, where something was
+/// sold, and never.
+pub(crate) const PRICES_KEPT: [f64; 4] = [0.15, 0.3, 0.3, 0.25];
+pub(crate) const PROMOTIONS_KEPT: [f64; 4] = [0.15, 0.25, 0.25, 0.35];
 
 // Shortages.
 pub(crate) const SHORTAGE_SHOPS: f64 = 0.7;
