@@ -22,14 +22,23 @@ WINDOWS = (4, 8, 13, 26, 52)
 
 
 def forecast(peer, exchange, options):
-    """Units and turns of all rows that are asked."""
+    """Units and turns of all rows that are asked, as far as they are wanted."""
     started = time.perf_counter()
     inputs = Inputs(exchange)
     forecasts = Forecasts(exchange.asked())
     report = {"parameters": {}, "validation": {}}
-    turns = turn_heads(exchange, {"lags": inputs.of_shares})
-    turns.tune(options, report)
-    turns.predict(forecasts, options, report)
+    if "turns" in options.wanted:
+        turns = turn_heads(exchange, {"lags": inputs.of_shares})
+        turns.tune(options, report)
+        turns.predict(forecasts, options, report)
+    if "units" in options.wanted:
+        _forecast_units(exchange, inputs, (forecasts, report), options)
+    report["fit_seconds"] = time.perf_counter() - started - report.get("predict_seconds", 0.0)
+    return forecasts, report
+
+
+def _forecast_units(exchange, inputs, results, options):
+    forecasts, report = results
     tables = []
     for part, n_max in (("train", PAIRS_MAX), ("validation", VALIDATION_PAIRS)):
         rows = exchange.part(part)
@@ -48,9 +57,7 @@ def forecast(peer, exchange, options):
     report["parameters"] |= {"pairs_max": PAIRS_MAX, "lags": LAGS, "windows": WINDOWS}
     report["validation"] |= {f"units: {name}": loss for name, loss in model.report.items()}
     report["validation"]["units: wql"] = wql
-    report["fit_seconds"] = fitted - started
     report["predict_seconds"] = time.perf_counter() - fitted
-    return forecasts, report
 
 
 def _predict(model, inputs, exchange, rows):

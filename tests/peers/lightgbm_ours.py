@@ -26,18 +26,21 @@ INPUTS = {
 
 
 def forecast(peer, exchange, options):
-    """Turns, stages and units of all rows that are asked."""
+    """Turns, stages and units of all rows that are asked, as far as they are wanted."""
     started = time.perf_counter()
     forecasts = Forecasts(exchange.asked())
     report = {"parameters": {"pairs_max": PAIRS_MAX}, "validation": {}}
     inputs = {name: _columns(exchange, prefixes) for name, prefixes in INPUTS.items()}
-    for task in (turn_heads(exchange, inputs), stage_heads(exchange, inputs)):
-        task.tune(options, report)
-        task.predict(forecasts, options, report)
-    units = _Units(exchange, options)
-    forecasts.means, forecasts.quantiles = units.fit_and_predict(forecasts.rows, report)
+    for wanted, heads in (("turns", turn_heads), ("stages", stage_heads)):
+        if wanted in options.wanted:
+            task = heads(exchange, inputs)
+            task.tune(options, report)
+            task.predict(forecasts, options, report)
+    if "units" in options.wanted:
+        units = _Units(exchange, options)
+        forecasts.means, forecasts.quantiles = units.fit_and_predict(forecasts.rows, report)
+        report["predict_seconds"] = units.predict_seconds
     report["fit_seconds"] = time.perf_counter() - started
-    report["predict_seconds"] = units.predict_seconds
     return forecasts, report
 
 

@@ -1,5 +1,7 @@
 """Runs one peer on one exchange: `run.py PEER EXCHANGE_DIR OUTPUT_DIR --seed S --threads N`.
 
+`--only units|turns|stages` leaves out what else the peer could say, which may take it most of its time.
+
 Writes OUTPUT_DIR/forecasts/part-000.parquet (the table of `tables::Forecast`, one row for each row of
 the exchange that is not for training) and OUTPUT_DIR/peer.json. `run.py --list` prints the peers.
 """
@@ -85,12 +87,17 @@ def _options():
     parser.add_argument("output", type=Path)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--only", choices=("units", "turns", "stages"), help="all of it if left out")
     parser.add_argument("--minutes", type=float, default=3.0, help="training time of patchtst and tft")
     parser.add_argument("--inputs", nargs="*", default=[],
                         help="outputs to combine, each DIR or NAME=DIR")
     options = parser.parse_args()
     if options.peer in COMBINATIONS and not options.inputs:
         parser.error(f"{options.peer} combines other peers: name their outputs with --inputs")
+    gives = PEERS[options.peer][2]
+    if options.only and options.only not in gives:
+        parser.error(f"{options.peer} gives {' and '.join(gives)}, and not {options.only}")
+    options.wanted = {options.only} if options.only else set(gives)
     return options
 
 

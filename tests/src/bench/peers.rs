@@ -51,6 +51,11 @@ pub struct Peer {
 }
 
 impl Peer {
+    /// The first of these that it can say.
+    pub fn says(&self, asked: &[&'static str]) -> Option<&'static str> {
+        asked.iter().copied().find(|asked| self.gives.iter().any(|given| given == asked))
+    }
+
     /// The seed that it runs with.
     pub fn seed(&self, seed: u64) -> u64 {
         if self.seeded.unwrap_or(self.cost != Cost::Cheap) { seed } else { 1 }
@@ -62,6 +67,8 @@ impl Peer {
 struct Run {
     peer: String,
     seed: u64,
+    /// What it says, of what it could.
+    only: String,
 }
 
 /// Python with what the peers need.
@@ -132,16 +139,20 @@ impl Environment {
         code_of(&all.into_iter().filter(is_own).collect::<Vec<_>>())
     }
 
-    /// A peer's forecasts of an exchange, found or made; `inputs` are other peers' forecasts for
-    /// one that combines them.
+    /// A peer's forecasts of an exchange, `only` of this, found or made; `inputs` are other peers'
+    /// forecasts for one that combines them.
     pub async fn forecasts(
         &self,
         workshop: &Workshop,
-        (peer, seed): (&Peer, u64),
+        (peer, seed, only): (&Peer, u64, &str),
         exchange: Digest,
         (inputs, time): (&[(String, Digest)], Duration),
     ) -> anyhow::Result<Made> {
-        let mut order = Order::new(Run { peer: peer.name.clone(), seed: peer.seed(seed) });
+        let mut order = Order::new(Run {
+            peer: peer.name.clone(),
+            seed: peer.seed(seed),
+            only: only.to_owned(),
+        });
         order.inputs.insert(EXCHANGE.to_owned(), exchange);
         for (name, digest) in inputs {
             order.inputs.insert(format!("{INPUTS}{name}"), *digest);
@@ -169,6 +180,7 @@ impl Environment {
         command.arg(self.scripts.join("run.py")).arg(&run.peer);
         command.arg(&folders[EXCHANGE]).arg(output);
         command.args(["--seed", &run.seed.to_string(), "--threads", N_THREADS]);
+        command.args(["--only", &run.only]);
         let is_input = |name: &String| name.starts_with(INPUTS);
         let inputs = folders.iter().filter(|(name, _)| is_input(name)).map(|(_, folder)| folder);
         if folders.keys().any(is_input) {
@@ -217,6 +229,12 @@ mod tests {
             [false, false, true]
         );
         assert!(Cost::Cheap < Cost::Medium && Cost::Medium < Cost::Heavy);
+        let says = |asked: &[&'static str]| -> Vec<Option<&str>> {
+            peers.iter().map(|peer| peer.says(asked)).collect()
+        };
+        let (units, turns) = (Some("units"), Some("turns"));
+        assert_eq!(says(&["turns", "units"]), [units, turns, turns]);
+        assert_eq!(says(&["stages"]), [None, Some("stages"), None]);
     }
 
     #[test]

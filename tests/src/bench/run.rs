@@ -204,7 +204,7 @@ impl Run {
             }
         };
         let peers: Vec<Peer> =
-            peers.into_iter().filter(|peer| is_asked(self.subject, peer)).collect();
+            peers.into_iter().filter(|peer| peer.says(asked(self.subject)).is_some()).collect();
         for seed in self.effort.seeds() {
             for cost in [Cost::Cheap, Cost::Medium, Cost::Heavy] {
                 let of_cost = peers.iter().filter(|peer| peer.cost == cost && !peer.needs_inputs);
@@ -264,7 +264,8 @@ impl Run {
         // No peer may take all that is left, or those after it would never have a turn.
         let share = if self.effort == Effort::Full { 1.0 } else { 0.5 };
         let time = self.time().unwrap_or_default().mul_f64(share);
-        let asked = (peer, seed);
+        let Some(only) = peer.says(asked(self.subject)) else { return };
+        let asked = (peer, seed, only);
         let made =
             environment.forecasts(&self.workshop, asked, work.exchange, (inputs, time)).await;
         match made {
@@ -329,14 +330,14 @@ fn frequency(exchange: &Path) -> anyhow::Result<Frequency> {
     Ok(meta.frequency)
 }
 
-/// Whether a peer says anything of the subject. Turns follow from units, by sample paths.
-fn is_asked(subject: Subject, peer: &Peer) -> bool {
-    let gives = |what: &str| peer.gives.iter().any(|given| given == what);
+/// What peers are asked for, the first of these that they can say. Turns follow from units, by
+/// sample paths.
+fn asked(subject: Subject) -> &'static [&'static str] {
     match subject {
-        Subject::Turns => gives("turns") || gives("units"),
-        Subject::Accuracy => gives("units"),
-        Subject::Stages => gives("stages"),
-        Subject::Ablation => false,
+        Subject::Turns => &["turns", "units"],
+        Subject::Accuracy => &["units"],
+        Subject::Stages => &["stages"],
+        Subject::Ablation => &[],
     }
 }
 
