@@ -61,8 +61,8 @@ pub(super) struct Unlaunched {
     pub(super) n_flagged: u64,
     /// Products with a forecast after 13 weeks of history too.
     pub(super) n_older: u64,
-    /// Those whose 80 % intervals before the launch are wider, relative to what is expected, than
-    /// after these 13 weeks.
+    /// Those of whose units over the horizon less is known before the launch than after these 13
+    /// weeks: the ratio of the ends of the 80 % interval is wider.
     pub(super) n_wider: u64,
 }
 
@@ -148,9 +148,7 @@ impl Asked {
             let later = history.start.plus(quarter - 1);
             if later <= meta.last() {
                 let after = predictor.forecast_history(history, later)?;
-                if let (Some(before), Some(after)) =
-                    (relative_width(&before), relative_width(&after))
-                {
+                if let (Some(before), Some(after)) = (log_width(&before), log_width(&after)) {
                     found.n_older += 1;
                     found.n_wider += u64::from(before > after);
                 }
@@ -190,15 +188,15 @@ impl Asked {
     }
 }
 
-/// Widths of the 80 % intervals of all steps over what is expected in them.
-fn relative_width(forecast: &Forecast) -> Option<f32> {
+/// Width of the 80 % interval of the units of the whole horizon, in logarithms of 1 more.
+///
+/// Not of single periods over their mean: a product that has turned out slow sells 0 or 1 a week, and
+/// by that measure nothing is less certain, however well its level is known.
+fn log_width(forecast: &Forecast) -> Option<f32> {
     let units = forecast.units.as_ref()?;
     let at = |level: f64| LEVELS.iter().position(|other| *other == level);
-    let (low, high) = (at(0.1)?, at(0.9)?);
-    let width = |row: &[f32]| row[high] - row[low];
-    let widths: f32 = units.quantiles.chunks_exact(LEVELS.len()).map(width).sum();
-    let expected: f32 = units.means.iter().sum();
-    (expected > 0.0).then(|| widths / expected)
+    let whole = units.cumulative_quantiles.chunks_exact(LEVELS.len()).next_back()?;
+    Some(whole[at(0.9)?].ln_1p() - whole[at(0.1)?].ln_1p())
 }
 
 /// Adds one pair of answers to `[flipped, confident]` of each question.
