@@ -20,14 +20,14 @@ pub const DIMENSIONS: Dimensions = Dimensions {
     n_horizon_inputs: HORIZON_INPUTS.len(),
 };
 
-/// The Transformer of a named size.
-pub fn architecture(size: Size) -> Architecture {
-    Architecture::new(Kind::Transformer, size, DIMENSIONS)
+/// The network of a kind and named size, as a shape.
+pub fn architecture(kind: Kind, size: Size) -> Architecture {
+    Architecture::new(kind, size, DIMENSIONS)
 }
 
-/// The network of a named size on a device.
-pub fn network(size: Size, device: &Device) -> Network {
-    Network::patches(architecture(size)).on(device)
+/// The network of a kind and named size on a device.
+pub fn network((kind, size): (Kind, Size), device: &Device) -> Network {
+    Network::patches(architecture(kind, size)).on(device)
 }
 
 /// Training rows of noise, whose targets follow from the statics; the younger ones have no past

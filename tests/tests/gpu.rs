@@ -2,7 +2,7 @@
 //!
 //! `cargo xtask test-gpu` runs it. A missing driver fails it: nothing is skipped.
 
-use model::{Device, DeviceName, Layout, Network, Size, initial_weights};
+use model::{Device, DeviceName, Kind, Layout, Network, Size, initial_weights};
 use tests::gpu::{difference, losses, network, rows};
 use trainer::Config;
 
@@ -26,8 +26,9 @@ fn software() -> Device {
 fn ten_steps_lose_what_they_lose_on_the_cpu() {
     let rows = rows(320);
     let config = config(Size::Tiny);
-    let of =
-        |device: &Device| losses(&network(config.size, device), &rows, &config).expect("trained");
+    let of = |device: &Device| {
+        losses(&network((config.kind, config.size), device), &rows, &config).expect("trained")
+    };
     let (cpu, gpu) = (of(&Device::cpu()), of(&software()));
     assert_eq!(cpu.len(), 10);
     let difference = difference(&cpu, &gpu);
@@ -45,8 +46,8 @@ fn answers_and_gradients_are_the_cpus() {
         let (gradient, ()) = network.gradient(&weights, &windows, None, |raw| (raw.clone(), ()));
         (outputs, gradient)
     };
-    let (outputs, gradient) = of(&network(Size::Small, &Device::cpu()));
-    let (gpu_outputs, gpu_gradient) = of(&network(Size::Small, &software()));
+    let (outputs, gradient) = of(&network((Kind::Transformer, Size::Small), &Device::cpu()));
+    let (gpu_outputs, gpu_gradient) = of(&network((Kind::Transformer, Size::Small), &software()));
     for (cpu, gpu) in [
         (&outputs.units, &gpu_outputs.units),
         (&outputs.turns, &gpu_outputs.turns),

@@ -11,7 +11,21 @@ use crate::architecture::{Architecture, N_STATIC_TOKENS};
 /// What hides a token from attention: added to its score before the softmax.
 const HIDDEN: f32 = -1e4;
 
-/// Some windows, as one forward pass of a Transformer takes them.
+/// Some windows on the host, row-major.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Stacked {
+    pub(crate) n_windows: usize,
+    /// Context, one row a patch, oldest first. Shape `[windows, patches, patch * inputs]`.
+    pub(crate) context: Vec<f32>,
+    /// Statics. Shape `[windows, inputs]`.
+    pub(crate) statics: Vec<f32>,
+    /// Known in advance, by step. Shape `[windows, horizon, inputs]`.
+    pub(crate) steps: Vec<f32>,
+    /// The same, one row a group of steps. Shape `[windows, groups, patch * inputs]`.
+    pub(crate) horizon: Vec<f32>,
+}
+
+/// Some windows, as one forward pass of a network takes them.
 #[derive(Debug, Clone)]
 pub struct Batch {
     /// Context, one row a patch, oldest first. Shape `[windows, patches, patch * inputs]`.
@@ -27,21 +41,20 @@ pub struct Batch {
     pub hidden: Tensor<4>,
 }
 
-impl Batch {
+impl Stacked {
     /// Stacks windows.
     ///
     /// # Panics
     ///
     /// If a window has other inputs or a longer horizon than the architecture; opening a model for
     /// a panel checks both.
-    pub fn new(windows: &[&Window], architecture: &Architecture, device: &Device) -> Self {
+    pub(crate) fn new(windows: &[&Window], architecture: &Architecture) -> Self {
         let shape = architecture.dimensions;
         let (n_windows, patch) = (windows.len(), architecture.patch);
         let (n_patches, n_groups) = (architecture.n_patches(), architecture.n_horizon_tokens());
         let (context_row, group_row) =
             (patch * shape.n_context_inputs, patch * shape.n_horizon_inputs);
         let mut context = Vec::with_capacity(n_windows * n_patches * context_row);
-        let mut hidden = Vec::with_capacity(n_windows * architecture.n_tokens());
         let mut groups = Vec::with_capacity(n_windows * n_groups * group_row);
         let mut steps = Vec::with_capacity(n_windows * shape.horizon * shape.n_horizon_inputs);
         let mut statics = Vec::with_capacity(n_windows * shape.n_static_inputs);
@@ -54,10 +67,6 @@ impl Batch {
             let recent = &window.context[window.context.len().saturating_sub(n_longest)..];
             context.resize(begin + n_patches * context_row - recent.len(), 0.0);
             context.extend_from_slice(recent);
-            let patches = context[begin..].chunks(context_row);
-            let is_before_start = |row: &[f32]| row.iter().all(|input| *input == 0.0);
-            hidden.extend(patches.map(|row| if is_before_start(row) { HIDDEN } else { 0.0 }));
-            hidden.resize(hidden.len() + N_STATIC_TOKENS + n_groups, 0.0);
             statics.extend_from_slice(&window.statics);
             let begin = steps.len();
             steps.extend_from_slice(&window.horizon);
@@ -66,13 +75,37 @@ impl Batch {
             groups.extend_from_slice(&window.horizon);
             groups.resize(begin + n_groups * group_row, 0.0);
         }
+        Self { n_windows, context, statics, steps, horizon: groups }
+    }
+}
+
+impl Batch {
+    /// Stacks windows.
+    ///
+    /// # Panics
+    ///
+    /// As [`Stacked::new`].
+    pub fn new(windows: &[&Window], architecture: &Architecture, device: &Device) -> Self {
+        let shape = architecture.dimensions;
+        let Stacked { n_windows, context, statics, steps, horizon } =
+            Stacked::new(windows, architecture);
+        let (n_patches, n_groups) = (architecture.n_patches(), architecture.n_horizon_tokens());
+        let context_row = architecture.patch * shape.n_context_inputs;
+        let group_row = architecture.patch * shape.n_horizon_inputs;
+        let mut hidden = Vec::with_capacity(n_windows * architecture.n_tokens());
+        let is_before_start = |row: &[f32]| row.iter().all(|input| *input == 0.0);
+        for of_window in context.chunks_exact(n_patches * context_row) {
+            let patches = of_window.chunks(context_row);
+            hidden.extend(patches.map(|row| if is_before_start(row) { HIDDEN } else { 0.0 }));
+            hidden.resize(hidden.len() + N_STATIC_TOKENS + n_groups, 0.0);
+        }
         let (n_statics, n_known) = (shape.n_static_inputs, shape.n_horizon_inputs);
         let n_tokens = architecture.n_tokens();
         Self {
             context: tensor(context, [n_windows, n_patches, context_row], device),
             statics: tensor(statics, [n_windows, n_statics], device),
             steps: tensor(steps, [n_windows, shape.horizon, n_known], device),
-            horizon: tensor(groups, [n_windows, n_groups, group_row], device),
+            horizon: tensor(horizon, [n_windows, n_groups, group_row], device),
             hidden: tensor(hidden, [n_windows, 1, 1, n_tokens], device),
         }
     }

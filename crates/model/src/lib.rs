@@ -26,6 +26,7 @@ mod devices;
 mod files;
 mod forecast;
 mod heads;
+mod host;
 mod network;
 mod noise;
 mod patches;

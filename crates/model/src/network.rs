@@ -1,5 +1,7 @@
 //! What a forecast and a training loop need of a network, whichever it is.
 
+use std::sync::Arc;
+
 use burn::tensor::{Device as Backend, Tensor, Transaction};
 use panel::Window;
 
@@ -8,6 +10,7 @@ use crate::batch::{Batch, tensor};
 use crate::dense::{Dense, DenseScaling};
 use crate::devices::{Device, DeviceName, process_device};
 use crate::heads::{N_STAGE_LOGITS, N_TURN_LOGITS, N_UNIT_OUTPUTS, Outputs};
+use crate::host::HostNetwork;
 use crate::noise::Noise;
 use crate::patches::{Patches, Raw};
 use crate::weights::{Layout, flat_gradients, floats, to_floats, with_weights};
@@ -22,8 +25,21 @@ pub struct Network {
 
 #[derive(Debug, Clone)]
 enum Backbone {
-    Patches { module: Box<Patches>, architecture: Architecture },
-    Dense { module: Box<Dense>, scaling: DenseScaling, horizon: usize },
+    Patches {
+        module: Box<Patches>,
+        architecture: Architecture,
+    },
+    /// The recurrent network of patches where it is computed without Burn; `module` is of zeros.
+    Host {
+        module: Box<Patches>,
+        host: Arc<HostNetwork>,
+        weights: Arc<[f32]>,
+    },
+    Dense {
+        module: Box<Dense>,
+        scaling: DenseScaling,
+        horizon: usize,
+    },
 }
 
 /// Gradients of a loss with respect to the raw outputs, shaped as [`Outputs`].
@@ -33,8 +49,7 @@ impl Network {
     /// A network of patches, of zeros, on the device of this process.
     pub fn patches(architecture: Architecture) -> Self {
         let device = process_device().clone();
-        let module = Box::new(Patches::new(&architecture, device.backend()));
-        Self { backbone: Backbone::Patches { module, architecture }, device }
+        Self { backbone: Backbone::of_patches(architecture, &device), device }
     }
 
     /// The dense baseline, of zeros, on the device of this process.
@@ -48,10 +63,8 @@ impl Network {
     #[must_use]
     pub fn on(&self, device: &Device) -> Self {
         let backbone = match self.backbone {
-            Backbone::Patches { architecture, .. } => {
-                let module = Box::new(Patches::new(&architecture, device.backend()));
-                Backbone::Patches { module, architecture }
-            }
+            Backbone::Patches { architecture, .. } => Backbone::of_patches(architecture, device),
+            Backbone::Host { ref host, .. } => Backbone::of_patches(host.architecture(), device),
             Backbone::Dense { scaling, horizon, .. } => {
                 let module = Box::new(Dense::new(device.backend()));
                 Backbone::Dense { module, scaling, horizon }
@@ -85,6 +98,7 @@ impl Network {
     pub fn kind(&self) -> Kind {
         match self.backbone {
             Backbone::Patches { architecture, .. } => architecture.kind,
+            Backbone::Host { .. } => Kind::Lstm,
             Backbone::Dense { .. } => Kind::Dense,
         }
     }
@@ -92,7 +106,7 @@ impl Network {
     /// Means and deviations of the dense network.
     pub fn dense_scaling(&self) -> Option<DenseScaling> {
         match self.backbone {
-            Backbone::Patches { .. } => None,
+            Backbone::Patches { .. } | Backbone::Host { .. } => None,
             Backbone::Dense { scaling, .. } => Some(scaling),
         }
     }
@@ -100,7 +114,9 @@ impl Network {
     /// Paths and shapes of the parameters.
     pub fn layout(&self) -> Layout {
         match &self.backbone {
-            Backbone::Patches { module, .. } => Layout::of(module.as_ref()),
+            Backbone::Patches { module, .. } | Backbone::Host { module, .. } => {
+                Layout::of(module.as_ref())
+            }
             Backbone::Dense { module, .. } => Layout::of(module.as_ref()),
         }
     }
@@ -117,6 +133,9 @@ impl Network {
                 let module = Box::new(with_weights(*module, weights, backend));
                 Backbone::Patches { module, architecture }
             }
+            Backbone::Host { module, host, .. } => {
+                Backbone::Host { module, host, weights: weights.into() }
+            }
             Backbone::Dense { module, scaling, horizon } => {
                 let module = Box::new(with_weights(*module, weights, backend));
                 Backbone::Dense { module, scaling, horizon }
@@ -132,6 +151,7 @@ impl Network {
                 let batch = Batch::new(windows, architecture, self.device.backend());
                 on_host(module.forward(&batch, architecture.n_heads, None))
             }
+            Backbone::Host { host, weights, .. } => host.forward(weights, windows, None).outputs,
             Backbone::Dense { module, scaling, horizon } => Outputs {
                 horizon: *horizon,
                 units: to_floats(module.forward(dense_inputs(
@@ -158,6 +178,11 @@ impl Network {
         noise: Option<&mut Noise>,
         judge: impl FnOnce(&Outputs) -> (OutputGradients, R),
     ) -> (Vec<f32>, R) {
+        if let Backbone::Host { host, .. } = &self.backbone {
+            let pass = host.forward(weights, windows, noise);
+            let (of_outputs, report) = judge(&pass.outputs);
+            return (host.gradient(weights, &pass, &of_outputs), report);
+        }
         let backend = self.device.backend().clone().autodiff();
         let leaf = self.placed(weights, &backend);
         let precision = self.device.name().precision();
@@ -173,6 +198,7 @@ impl Network {
                     + product(raw.2, stages, scale);
                 (flat_gradients(module.as_ref(), &mut loss.backward(), scale), report)
             }
+            Backbone::Host { .. } => unreachable!("answered above"),
             Backbone::Dense { module, scaling, horizon } => {
                 let raw = module.forward(dense_inputs(windows, scaling, *horizon, &backend));
                 let units = to_floats(raw.clone());
@@ -198,8 +224,13 @@ impl Network {
         judge: impl FnOnce(&Masked) -> (Vec<f32>, R),
     ) -> Option<(Vec<f32>, R)> {
         let backend = self.device.backend().clone().autodiff();
-        let leaf = self.placed(weights, &backend);
-        let Backbone::Patches { module, architecture } = &leaf.backbone else { return None };
+        let (module, architecture) = match &self.backbone {
+            Backbone::Patches { module, architecture } => (module, *architecture),
+            Backbone::Host { module, host, .. } => (module, host.architecture()),
+            Backbone::Dense { .. } => return None,
+        };
+        let module = &with_weights(module.as_ref().clone(), weights, &backend);
+        let architecture = &architecture;
         let batch = Batch::new(windows, architecture, &backend);
         let shape = [windows.len(), architecture.n_patches(), 1];
         let drawn = (0..shape[0] * shape[1]).map(|_| f32::from(noise.uniform() < share));
@@ -210,7 +241,20 @@ impl Network {
         let (gradient, report) = judge(&Masked { units: to_floats(raw.clone()), truth });
         let scale = self.device.name().precision().scale(gradient.iter().copied());
         let loss = product(raw, gradient, scale);
-        Some((flat_gradients(module.as_ref(), &mut loss.backward(), scale), report))
+        Some((flat_gradients(module, &mut loss.backward(), scale), report))
+    }
+}
+
+impl Backbone {
+    /// A network of patches, of zeros.
+    fn of_patches(architecture: Architecture, device: &Device) -> Self {
+        let module = Box::new(Patches::new(&architecture, device.backend()));
+        if architecture.kind != Kind::Lstm || device.name() != DeviceName::Cpu {
+            return Self::Patches { module, architecture };
+        }
+        let layout = Layout::of(module.as_ref());
+        let host = Arc::new(HostNetwork::new(&architecture, &layout));
+        Self::Host { module, host, weights: vec![0.0; layout.n_values()].into() }
     }
 }
 
@@ -279,4 +323,93 @@ fn on_host((units, turns, stages): Raw) -> Outputs {
     let [units, turns, stages] =
         floats(transfer).try_into().expect("a transfer brings as many tensors as were registered");
     Outputs { horizon, units, turns, stages }
+}
+
+#[cfg(test)]
+mod tests {
+    use lifecycle::{Period, Series, StageProbabilities};
+    use panel::{CONTEXT_INPUTS, FilterOutlook, HORIZON_INPUTS, STATIC_INPUTS};
+
+    use super::*;
+    use crate::architecture::{Dimensions, Size};
+    use crate::weights::initial_weights;
+
+    fn drawn(n: usize, noise: &mut Noise) -> Vec<f32> {
+        (0..n).map(|_| 2.0 * noise.uniform() - 1.0).collect()
+    }
+
+    fn windows(n: usize) -> Vec<Window> {
+        let mut noise = Noise::new(5, 0.0);
+        let stage = StageProbabilities::from_weights([1.0; 5]);
+        let window = |number: usize, noise: &mut Noise| Window {
+            series: Series::of("a"),
+            origin: Period(9),
+            scale: 1.0,
+            context: drawn((21 - number) * CONTEXT_INPUTS.len(), noise),
+            statics: drawn(STATIC_INPUTS.len(), noise),
+            horizon: drawn((7 - number % 3) * HORIZON_INPUTS.len(), noise),
+            filter: FilterOutlook { stage_now: stage, stages: [stage; 3], expected: Vec::new() },
+            age: 1,
+            n_observed: 1,
+            cold_start: false,
+            far_from_training: false,
+        };
+        (0..n).map(|number| window(number, &mut noise)).collect()
+    }
+
+    /// The same network by Burn's operations.
+    fn eager(architecture: Architecture) -> Network {
+        let device = process_device().clone();
+        let module = Box::new(Patches::new(&architecture, device.backend()));
+        Network { backbone: Backbone::Patches { module, architecture }, device }
+    }
+
+    #[test]
+    fn the_recurrent_network_by_hand_is_that_of_burn() {
+        let dimensions = Dimensions {
+            context: 18,
+            horizon: 7,
+            n_context_inputs: CONTEXT_INPUTS.len(),
+            n_static_inputs: STATIC_INPUTS.len(),
+            n_horizon_inputs: HORIZON_INPUTS.len(),
+        };
+        for size in [Size::Tiny, Size::Base] {
+            let architecture = Architecture::new(Kind::Lstm, size, dimensions);
+            let (ours, eager) = (Network::patches(architecture), eager(architecture));
+            assert!(matches!(ours.backbone, Backbone::Host { .. }));
+            let layout = ours.layout();
+            assert_eq!(layout, eager.layout());
+            let mut noise = Noise::new(3, 0.0);
+            let mut weights = initial_weights(&layout, 7);
+            for weight in &mut weights {
+                *weight += 0.1 * (noise.uniform() - 0.5);
+            }
+            let windows = windows(11);
+            let windows: Vec<&Window> = windows.iter().collect();
+            let of = |network: &Network, dropout: f32| {
+                let mut noise = Noise::new(8, dropout);
+                let noise = (dropout > 0.0).then_some(&mut noise);
+                network.gradient(&weights, &windows, noise, |raw| (raw.clone(), raw.clone()))
+            };
+            for dropout in [0.0, 0.2] {
+                let ((ours, said), (right, right_said)) = (of(&ours, dropout), of(&eager, dropout));
+                let size = right.iter().fold(0.0_f32, |most, slope| most.max(slope.abs()));
+                for ((path, _, range), at) in layout.places().zip(0..) {
+                    let slopes = ours[range.clone()].iter().zip(&right[range]);
+                    let gap = slopes.map(|(ours, right)| (ours - right).abs()).fold(0.0, f32::max);
+                    assert!(gap < 1e-5 * size, "{path} ({at}), dropout {dropout}: {gap} of {size}");
+                }
+                let gap = |ours: &[f32], right: &[f32]| {
+                    assert_eq!(ours.len(), right.len());
+                    ours.iter().zip(right).all(|(ours, right)| (ours - right).abs() < 1e-5)
+                };
+                assert!(gap(&said.units, &right_said.units));
+                assert!(gap(&said.turns, &right_said.turns));
+                assert!(gap(&said.stages, &right_said.stages));
+            }
+            let answered = ours.with_weights(&weights).outputs(&windows);
+            let right = eager.with_weights(&weights).outputs(&windows);
+            assert!(answered.units.iter().zip(&right.units).all(|(a, b)| (a - b).abs() < 1e-5));
+        }
+    }
 }

@@ -35,6 +35,12 @@ impl Noise {
         (mixed >> 40) as f32 / (1_u64 << 24) as f32
     }
 
+    /// `n` numbers, each 0 with probability `rate`, else 1 / (1 - rate).
+    pub(crate) fn drawn(&mut self, rate: f32, n: usize) -> Vec<f32> {
+        let kept = 1.0 / (1.0 - rate);
+        (0..n).map(|_| if self.uniform() < rate { 0.0 } else { kept }).collect()
+    }
+
     /// A mask of 0 with probability `rate`, else 1 / (1 - rate).
     pub(crate) fn mask<const D: usize>(
         &mut self,
@@ -42,9 +48,7 @@ impl Noise {
         shape: [usize; D],
         device: &Device,
     ) -> Tensor<D> {
-        let kept = 1.0 / (1.0 - rate);
-        let n_values = shape.iter().product();
-        let values = (0..n_values).map(|_| if self.uniform() < rate { 0.0 } else { kept });
-        Tensor::from_data(TensorData::new(values.collect::<Vec<f32>>(), shape), device)
+        let values = self.drawn(rate, shape.iter().product());
+        Tensor::from_data(TensorData::new(values, shape), device)
     }
 }

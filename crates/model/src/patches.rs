@@ -94,12 +94,14 @@ impl Patches {
         let (mut statics, mut hidden) = (batch.statics.clone(), batch.hidden.clone());
         if let Some(noise) = noise.as_deref_mut() {
             statics = statics.clone() * noise.mask(noise.static_dropout, statics.dims(), &device);
-            let seen = noise.mask(noise.patch_dropout, hidden.dims(), &device);
-            // Only context tokens are hidden; statics and horizon always stay.
-            let patches = seen.slice([0..n_windows, 0..1, 0..1, 0..n_patches]);
-            let context = hidden.clone().slice([0..n_windows, 0..1, 0..1, 0..n_patches]);
-            let context = context + patches.equal_elem(0.0).float() * -1e4;
-            hidden = hidden.slice_assign([0..n_windows, 0..1, 0..1, 0..n_patches], context);
+            // Only attention can leave out a token, and only those of the context.
+            if !self.layers.is_empty() {
+                let context = [0..n_windows, 0..1, 0..1, 0..n_patches];
+                let seen = noise.mask(noise.patch_dropout, [n_windows, 1, 1, n_patches], &device);
+                let left_out = seen.equal_elem(0.0).float() * -1e4;
+                let left = hidden.clone().slice(context.clone()) + left_out;
+                hidden = hidden.slice_assign(context, left);
+            }
         }
         let mut wide = self.wide(statics.clone());
         if let Some(noise) = noise.as_deref_mut() {

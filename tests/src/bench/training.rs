@@ -18,7 +18,7 @@ use crate::{binary, workspace_root};
 pub struct Pace {
     /// `training`.
     pub bench: &'static str,
-    /// Size and rows of a step.
+    /// Ranks and threads, kind and size of the network, rows of a step.
     pub case: String,
     /// `samples_per_second`.
     pub metric: &'static str,
@@ -45,6 +45,7 @@ pub struct Pace {
 /// What either program prints of a case.
 #[derive(Debug, Clone, Deserialize)]
 struct Measured {
+    kind: String,
     size: String,
     batch: usize,
     samples_per_second: f64,
@@ -69,14 +70,14 @@ pub fn run(effort: Effort, environment: &Environment) -> anyhow::Result<Vec<Pace
     let said = folder.path().join("ours.jsonl");
     let (mut ours, mut peers) = (Vec::new(), Vec::new());
     for _ in 0..rounds {
-        let mut command = Command::new(binary("bench-gpu")?);
+        let mut command = Command::new(binary("training-pace")?);
         command.args(["--device", "cpu", "--sizes", "small", "--batches", batches]);
         command.args(["--seconds", seconds]);
         let text = output(command)?;
         std::fs::write(&said, &text)?;
         ours.push(measured(&text)?);
         let mut command = Command::new(environment.interpreter());
-        command.arg(workspace_root().join("tests/peers/gpu_training.py")).arg(&said);
+        command.arg(workspace_root().join("tests/peers/training_pace.py")).arg(&said);
         command.args(["--device", "cpu", "--seconds", seconds, "--threads", &threads.to_string()]);
         peers.push(measured(&output(command)?)?);
     }
@@ -91,7 +92,9 @@ pub fn run(effort: Effort, environment: &Environment) -> anyhow::Result<Vec<Pace
 
 /// One case over all rounds; nothing where the two did not measure the same.
 fn pace(ours: &[Measured], peers: &[Measured], threads: usize) -> Option<Pace> {
-    let name = |one: &Measured| format!("{}, {} rows a step", one.size, one.batch);
+    let name = |one: &Measured| {
+        format!("1 rank of {threads} threads, {} {}, {} rows a step", one.kind, one.size, one.batch)
+    };
     let case = name(ours.first()?);
     if ours.len() != peers.len() || ours.iter().chain(peers).any(|one| name(one) != case) {
         return None;
@@ -144,8 +147,8 @@ mod tests {
     use super::*;
 
     fn measured(batch: usize, samples_per_second: f64) -> Measured {
-        let (size, torch) = ("small".to_owned(), Some("2.9".to_owned()));
-        Measured { size, batch, samples_per_second, torch }
+        let (kind, size) = ("lstm".to_owned(), "small".to_owned());
+        Measured { kind, size, batch, samples_per_second, torch: Some("2.9".to_owned()) }
     }
 
     #[test]

@@ -13,13 +13,17 @@ pub(super) fn write(forecasts: &Path, output: &Path) -> anyhow::Result<()> {
     let parts = tables::parts(&forecasts.join("forecasts"))?;
     let mut means = Means::default();
     for part in &parts {
-        tables::read::<Forecast>(part)?.iter().for_each(|row| means.add(row));
+        for row in &tables::read::<Forecast>(part)? {
+            means.add(row);
+        }
     }
     let folder = output.join("forecasts");
     std::fs::create_dir_all(&folder)?;
     for part in &parts {
         let mut rows = tables::read::<Forecast>(part)?;
-        rows.iter_mut().for_each(|row| means.put(row));
+        for row in &mut rows {
+            means.put(row);
+        }
         tables::write(&folder.join(part.file_name().unwrap_or_default()), &rows)?;
     }
     Ok(())

@@ -1,8 +1,8 @@
-"""Trains the networks of `bench-gpu` in PyTorch on the same device: a JSON line a case.
+"""Trains the networks of `training-pace` in PyTorch on the same device: a JSON line a case.
 
-    python3 gpu_training.py OURS.jsonl --precision f32 --seconds 8 [--compile] [--device cpu --threads 2]
+    python3 training_pace.py OURS.jsonl --precision f32 --seconds 8 [--compile] [--device cpu --threads 2]
 
-OURS.jsonl holds what `bench-gpu` printed: sizes, batches, shapes and numbers of parameters, which
+OURS.jsonl holds what `training-pace` printed: sizes, batches, shapes and numbers of parameters, which
 must be equal. A step is that of lifecast: windows from the host (here pinned for a GPU), forward pass with
 dropout, the losses of quantiles, mean, turns and stages, backward pass, clipping of the whole
 gradient, AdamW. The losses run on the device, as anybody would write them in PyTorch.
@@ -62,6 +62,23 @@ class Layer(nn.Module):
         return tokens + over_windows(update, self.dropout, self.training)
 
 
+class Recurrence(nn.Module):
+    """PyTorch's own layer; the second of its two biases, which adds nothing, rests at zero."""
+
+    def __init__(self, d_model, dropout):
+        super().__init__()
+        self.norm = Norm(d_model)
+        self.layer = nn.LSTM(d_model, d_model, batch_first=True)
+        nn.init.zeros_(self.layer.bias_hh_l0)
+        self.layer.bias_hh_l0.requires_grad_(False)
+        self.dropout = dropout
+
+    def forward(self, tokens, n_patches):
+        said, _ = self.layer(self.norm(tokens[:, :n_patches]))
+        last = said[:, -1:].expand(-1, tokens.shape[1] - n_patches, -1)
+        return tokens + over_windows(torch.cat([said, last], 1), self.dropout, self.training)
+
+
 class Network(nn.Module):
     """Names and shapes are those of lifecast's `Patches`; what only pretraining trains rests."""
 
@@ -81,7 +98,12 @@ class Network(nn.Module):
         self.wide_norm = Norm(d_wide)
         self.static_tokens = nn.Linear(d_wide, 2 * d_model)
         self.positions = nn.Parameter(0.05 * torch.randn(n_tokens, d_model))
-        layer = lambda: Layer(d_model, shape["d_hidden"], shape["n_heads"], dropout)
+        self.is_recurrent = shape["kind"] == "lstm"
+        layer = lambda: (
+            Recurrence(d_model, dropout)
+            if self.is_recurrent
+            else Layer(d_model, shape["d_hidden"], shape["n_heads"], dropout)
+        )
         self.layers = nn.ModuleList(layer() for _ in range(shape["n_layers"]))
         self.norm = Norm(d_model)
         self.step_in = nn.Linear(n_known, d_model)
@@ -116,7 +138,7 @@ class Network(nn.Module):
         ) + self.positions
         hidden = hidden.to(tokens.dtype)
         for layer in self.layers:
-            tokens = layer(tokens, hidden)
+            tokens = layer(tokens, self.n_patches if self.is_recurrent else hidden)
         tokens = self.norm(tokens)
         of_steps = tokens[:, -self.n_groups :].repeat_interleave(self.patch, 1)[:, : self.horizon]
         of_steps = of_steps + self.step_in(steps) + self.step_wide(wide)[:, None] + self.step_positions
@@ -176,7 +198,7 @@ def case(ours, precision, seconds, compiled):
     shape, batch = ours["shape"], ours["batch"]
     torch.manual_seed(1)
     network = Network(shape).to(DEVICE)
-    n_parameters = sum(weights.numel() for weights in network.parameters())
+    n_parameters = sum(weights.numel() for weights in network.parameters() if weights.requires_grad)
     assert n_parameters == ours["n_parameters"], (n_parameters, ours["n_parameters"])
     optimiser = torch.optim.AdamW(network.parameters(), lr=4e-3, weight_decay=0.02, fused=True)
     half = {"f16": torch.float16, "bf16": torch.bfloat16}.get(precision)
@@ -219,6 +241,7 @@ def case(ours, precision, seconds, compiled):
         "hardware": torch.cuda.get_device_name() if DEVICE == "cuda" else f"{torch.get_num_threads()} threads",
         "torch": torch.__version__,
         "precision": precision,
+        "kind": ours["kind"],
         "size": ours["size"],
         "batch": batch,
         "n_parameters": n_parameters,
@@ -250,7 +273,7 @@ def main():
         lines = [json.loads(line) for line in file if line.strip()]
     done = set()
     for line in lines:
-        key = (line.get("size"), line.get("batch"))
+        key = (line.get("kind"), line.get("size"), line.get("batch"))
         if line["case"] != "training" or key in done:
             continue
         done.add(key)

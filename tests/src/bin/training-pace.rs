@@ -1,6 +1,6 @@
 //! How fast networks train on one device, and whether they train as on the CPU: a JSON line a case.
 //!
-//! `tests/peers/gpu_training.py` reads these lines, trains the same networks in `PyTorch` on the same
+//! `tests/peers/training_pace.py` reads these lines, trains the same networks in `PyTorch` on the same
 //! GPU, and prints its own. All data lies on the host at the start of a step, for both.
 
 use std::cell::Cell;
@@ -10,21 +10,28 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Parser;
 use lifecycle::Digest;
-use model::{Architecture, Device, DeviceName, Noise, Size, initial_weights};
+use model::{Architecture, Device, DeviceName, Kind, Noise, Size, initial_weights};
 use serde_json::{Value, json};
 use tests::gpu::{architecture, difference, losses, network, now, pace, rows};
 use trainer::{Config, Rows};
+
+/// As in `lifecast`, whose training this is.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Steps that are not timed: kernels are compiled and chosen, memory is taken.
 const N_WARM: usize = 5;
 
 /// Training on a device, a JSON line a case on stdout
 #[derive(Debug, Parser)]
-#[command(name = "bench-gpu")]
+#[command(name = "training-pace")]
 struct Flags {
     /// Where networks compute: `cpu`, `gpu:N`, `gpu:N/f16`, `gpu:N/bf16` or `gpu:software`
     #[arg(long, default_value = "gpu:0")]
     device: DeviceName,
+    /// Kinds of networks
+    #[arg(long, value_delimiter = ',', default_value = "lstm,transformer")]
+    kinds: Vec<String>,
     /// Sizes of networks
     #[arg(long, value_delimiter = ',', default_value = "small,base,large")]
     sizes: Vec<String>,
@@ -64,13 +71,15 @@ fn run(flags: &Flags) -> anyhow::Result<()> {
         "opened_in_seconds": started.elapsed().as_secs_f64(),
     });
     print(&about);
-    let sizes: Vec<Size> =
-        flags.sizes.iter().map(|size| size_of(size)).collect::<Result<_, _>>()?;
+    let kinds: Vec<Kind> = flags.kinds.iter().map(|kind| named(kind)).collect::<Result<_, _>>()?;
+    let sizes: Vec<Size> = flags.sizes.iter().map(|size| named(size)).collect::<Result<_, _>>()?;
+    let networks: Vec<(Kind, Size)> =
+        sizes.iter().flat_map(|size| kinds.iter().map(|kind| (*kind, *size))).collect();
     let batches: Vec<(usize, usize)> =
         flags.batches.iter().map(|batch| batch_of(batch)).collect::<Result<_, _>>()?;
     if !flags.no_equivalence && flags.device != DeviceName::Cpu {
-        for size in &sizes {
-            print(&equivalence(*size, &device)?);
+        for which in &networks {
+            print(&equivalence(*which, &device)?);
         }
     }
     if flags.only_equivalence {
@@ -79,12 +88,13 @@ fn run(flags: &Flags) -> anyhow::Result<()> {
     let most = batches.iter().map(|(batch, _)| *batch).max().context("no batch is given")?;
     let rows = rows(2 * most);
     for (batch, n_parts) in &batches {
-        for size in &sizes {
+        for (kind, size) in &networks {
             if started.elapsed().as_secs_f64() > flags.total_seconds {
-                anyhow::bail!("stopped before {batch} rows of {size:?}: the time is over");
+                anyhow::bail!("stopped before {batch} rows of {kind:?} {size:?}: the time is over");
             }
             device.release_memory();
             let config = Config {
+                kind: *kind,
                 size: *size,
                 steps_max: 1_000_000,
                 validate_every: 10_000_000,
@@ -95,7 +105,9 @@ fn run(flags: &Flags) -> anyhow::Result<()> {
             match case(&config, &device, &rows, flags) {
                 Ok(line) => print(&line),
                 // One case that does not fit must not end the others.
-                Err(error) => say(std::io::stderr(), &format!("{size:?} {batch}: {error:#}")),
+                Err(error) => {
+                    say(std::io::stderr(), &format!("{kind:?} {size:?} {batch}: {error:#}"));
+                }
             }
         }
     }
@@ -103,9 +115,10 @@ fn run(flags: &Flags) -> anyhow::Result<()> {
 }
 
 /// Ten steps here and on the CPU, at one batch and with dropout: masks come from the host.
-fn equivalence(size: Size, device: &Device) -> anyhow::Result<Value> {
+fn equivalence((kind, size): (Kind, Size), device: &Device) -> anyhow::Result<Value> {
     let rows = rows(1024);
     let config = Config {
+        kind,
         size,
         steps_max: 10,
         batch: 64,
@@ -114,10 +127,10 @@ fn equivalence(size: Size, device: &Device) -> anyhow::Result<Value> {
         patience: 1000,
         ..Config::default()
     };
-    let cpu = losses(&network(size, &Device::cpu()), &rows, &config)?;
-    let ours = losses(&network(size, device), &rows, &config)?;
-    let again = losses(&network(size, device), &rows, &config)?;
-    let network = network(size, device);
+    let cpu = losses(&network((kind, size), &Device::cpu()), &rows, &config)?;
+    let ours = losses(&network((kind, size), device), &rows, &config)?;
+    let again = losses(&network((kind, size), device), &rows, &config)?;
+    let network = network((kind, size), device);
     let weights = initial_weights(&network.layout(), 7);
     let windows: Vec<_> = rows.rows.iter().map(|row| &row.window).collect();
     let gradient_of = |from: usize, to: usize| {
@@ -129,7 +142,7 @@ fn equivalence(size: Size, device: &Device) -> anyhow::Result<Value> {
     let gap = whole.iter().zip(halves).map(|(whole, halves)| (whole - halves).abs());
     let bytes: Vec<u8> = whole.iter().flat_map(|slope| slope.to_le_bytes()).collect();
     Ok(json!({
-        "case": "equivalence", "size": name_of(size), "device": device.name().to_string(),
+        "case": "equivalence", "kind": kind.name(), "size": name_of(size), "device": device.name().to_string(),
         "steps": cpu.len(), "loss_difference_max": difference(&cpu, &ours),
         "repeated_difference_max": difference(&ours, &again),
         "halves_difference_max": gap.fold(0.0_f32, f32::max) / largest,
@@ -140,7 +153,7 @@ fn equivalence(size: Size, device: &Device) -> anyhow::Result<Value> {
 
 /// The pace of one training, and where a step's time goes.
 fn case(config: &Config, device: &Device, rows: &Rows, flags: &Flags) -> anyhow::Result<Value> {
-    let network = network(config.size, device);
+    let network = network((config.kind, config.size), device);
     let first = parts(config, device, rows, 1, true)?;
     // Kernels are compiled by now, yet a slow device needs room for its first steps.
     let limit = Duration::from_secs_f64(flags.seconds) + first.total().mul_f64(0.5);
@@ -152,8 +165,8 @@ fn case(config: &Config, device: &Device, rows: &Rows, flags: &Flags) -> anyhow:
     Ok(json!({
         "case": "training", "who": "lifecast", "device": device.name().to_string(),
         "hardware": device.hardware(), "precision": precision.to_string(),
-        "size": name_of(config.size), "batch": config.batch, "micro_batch": config.micro_batch,
-        "n_parameters": network.layout().n_values(), "shape": shape(config.size),
+        "kind": config.kind.name(), "size": name_of(config.size), "batch": config.batch, "micro_batch": config.micro_batch,
+        "n_parameters": network.layout().n_values(), "shape": shape(config.kind, config.size),
         "samples_per_second": config.batch as f64 / median.as_secs_f64(),
         "step_ms": ms(median), "n_steps": pace.steps.len(), "first_step_seconds": pace.first.as_secs_f64(),
         "compile_seconds": first.total().as_secs_f64(),
@@ -188,7 +201,7 @@ fn parts(
     n_calls: usize,
     has_dropout: bool,
 ) -> anyhow::Result<Parts> {
-    let network = network(config.size, device);
+    let network = network((config.kind, config.size), device);
     let weights = initial_weights(&network.layout(), 7);
     let windows: Vec<_> =
         rows.rows.iter().take(config.micro_batch).map(|row| &row.window).collect();
@@ -209,18 +222,20 @@ fn parts(
     all.into_iter().min_by_key(|parts| parts.total()).context("no call was asked for")
 }
 
-fn shape(size: Size) -> Value {
+fn shape(kind: Kind, size: Size) -> Value {
+    let architecture = architecture(kind, size);
     let Architecture { dimensions, patch, d_model, n_layers, n_heads, d_hidden, d_wide, .. } =
-        architecture(size);
+        architecture;
     json!({
         "dimensions": dimensions, "patch": patch, "d_model": d_model, "n_layers": n_layers,
-        "n_heads": n_heads, "d_hidden": d_hidden, "d_wide": d_wide,
-        "flops_of_a_forward_pass": architecture(size).n_flops(),
+        "n_heads": n_heads, "d_hidden": d_hidden, "d_wide": d_wide, "kind": kind.name(),
+        "flops_of_a_forward_pass": architecture.n_flops(),
     })
 }
 
-fn size_of(name: &str) -> anyhow::Result<Size> {
-    serde_json::from_value(json!(name)).with_context(|| format!("`{name}` is no size"))
+/// A kind or a size by its name in a configuration.
+fn named<T: serde::de::DeserializeOwned>(name: &str) -> anyhow::Result<T> {
+    serde_json::from_value(json!(name)).with_context(|| format!("there is no `{name}`"))
 }
 
 fn name_of(size: Size) -> Value {
