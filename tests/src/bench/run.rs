@@ -52,11 +52,13 @@ pub struct Outcome {
     pub seconds: f64,
 }
 
-/// Runs one bench on some sets for so long; artifacts lie below `home`.
+/// Runs one bench on some sets for so long, of peers `only` these where any are named; artifacts lie
+/// below `home`.
 pub async fn run(
     subject: Subject,
     (effort, limit): (Effort, Duration),
     (sets, home): (Vec<Set>, PathBuf),
+    only: &[String],
 ) -> anyhow::Result<Outcome> {
     let mut run = Run {
         workshop: Workshop::open(home, limit)?,
@@ -76,7 +78,7 @@ pub async fn run(
             run.models(at, *seed).await;
         }
     }
-    run.peers().await;
+    run.peers(only).await;
     let scored = run.score().await;
     Ok(Outcome {
         scored,
@@ -191,7 +193,7 @@ impl Run {
     }
 
     /// All peers that say something of the subject.
-    async fn peers(&mut self) {
+    async fn peers(&mut self, only: &[String]) {
         let prepared = match self.time() {
             Ok(time) => self.environment(time).await,
             Err(error) => Err(error),
@@ -203,8 +205,19 @@ impl Run {
                 return;
             }
         };
-        let peers: Vec<Peer> =
-            peers.into_iter().filter(|peer| peer.says(asked(self.subject)).is_some()).collect();
+        for name in only {
+            if peers.iter().all(|peer| peer.name != *name) {
+                self.miss(name, &anyhow::anyhow!("run.py --list has no such peer"));
+            }
+        }
+        let asked = asked(self.subject);
+        let (peers, rest): (Vec<Peer>, Vec<Peer>) = peers
+            .into_iter()
+            .filter(|peer| peer.says(asked).is_some())
+            .partition(|peer| only.is_empty() || only.contains(&peer.name));
+        for peer in rest {
+            self.miss(&peer.name, &anyhow::anyhow!("left out by --peer"));
+        }
         for seed in self.effort.seeds() {
             for cost in [Cost::Cheap, Cost::Medium, Cost::Heavy] {
                 let of_cost = peers.iter().filter(|peer| peer.cost == cost && !peer.needs_inputs);

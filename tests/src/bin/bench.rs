@@ -32,6 +32,9 @@ struct Flags {
     /// Only this set, or these; such a run writes no record
     #[arg(long = "set", value_name = "NAME")]
     only: Vec<String>,
+    /// Only this peer in Python, or these; the others are told as left out, and no record is written
+    #[arg(long = "peer", value_name = "NAME")]
+    peers: Vec<String>,
     /// Folder of the bench's store and work
     #[arg(long)]
     home: Option<PathBuf>,
@@ -76,13 +79,13 @@ async fn main() -> anyhow::Result<()> {
     if flags.subject == What::Guards {
         return guard((effort, limit), (sets, home)).await;
     }
-    let outcome = Box::pin(run::run(subject, (effort, limit), (sets, home))).await?;
+    let outcome = Box::pin(run::run(subject, (effort, limit), (sets, home), &flags.peers)).await?;
     let lines = lines::of(subject, &outcome);
     run::say(&shown::text(subject, &outcome, &lines));
     for line in &lines {
         writeln!(std::io::stdout(), "{}", serde_json::to_string(line)?)?;
     }
-    if effort == Effort::Full && flags.only.is_empty() {
+    if effort == Effort::Full && flags.only.is_empty() && flags.peers.is_empty() {
         let path = record::write(subject, &outcome, &lines)?;
         run::say(&format!("written: {}", path.display()));
     }
