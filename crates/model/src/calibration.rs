@@ -8,7 +8,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::heads::softmax_of;
+use crate::heads::{N_TURN_CLASSES, Row, softmax_of, stage_logits};
+use crate::trees::TreeLogits;
 
 /// How much the logits of the network and of the trees count in a head.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -68,6 +69,45 @@ impl Default for Calibration {
         let (turns, stages, correlations) = ([blend; 3], [blend; 3], Vec::new());
         Self { turns, stage_now: blend, stages, cold_start_width: 1.0, correlations }
     }
+}
+
+/// Calibrated probabilities for one window.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Classes {
+    /// Of the classes of turns at each horizon.
+    pub turns: [[f32; N_TURN_CLASSES]; 3],
+    /// Of the stages now, of which *ended* is 0, and at each horizon.
+    pub stages: [[f32; N_CLASSES_MAX]; 4],
+}
+
+impl Calibration {
+    /// What networks and trees say together of one window.
+    pub fn classes(&self, row: Row<'_>, trees: &TreeLogits) -> Classes {
+        let turns = |horizon: usize| {
+            let place = horizon * N_TURN_CLASSES..(horizon + 1) * N_TURN_CLASSES;
+            let of_trees = trees.turns.get(place.clone()).unwrap_or_default();
+            probabilities(&self.turns[horizon].of(&row.turns[place], of_trees))
+        };
+        let stages = |head: usize| {
+            let horizon = head.checked_sub(1);
+            let blend = horizon.map_or(self.stage_now, |horizon| self.stages[horizon]);
+            let of_trees = match &trees.stages[..] {
+                [] => &[][..],
+                logits => stage_logits(logits, horizon),
+            };
+            probabilities(&blend.of(stage_logits(row.stages, horizon), of_trees))
+        };
+        Classes { turns: std::array::from_fn(turns), stages: std::array::from_fn(stages) }
+    }
+}
+
+/// Probabilities of `N` classes; those that a head has not are 0.
+fn probabilities<const N: usize>(logits: &[f32]) -> [f32; N] {
+    let mut probabilities = [0.0; N];
+    for (place, p) in probabilities.iter_mut().zip(softmax_of(logits)) {
+        *place = p;
+    }
+    probabilities
 }
 
 /// What a temperature of e or 1/e must gain over 1, in nats over all rows: rows of the same few

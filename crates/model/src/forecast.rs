@@ -10,8 +10,7 @@ use crate::calibration::Calibration;
 use crate::dependence::Dependence;
 use crate::files::{Description, Error};
 use crate::heads::{
-    MEDIAN, N_TURN_CLASSES, N_UNIT_OUTPUTS, Outputs, Row, mean, mean_outputs, quantiles, softmax,
-    softmax_of, stage_logits, turn_probabilities,
+    MEDIAN, N_UNIT_OUTPUTS, Outputs, Row, mean, mean_outputs, quantiles, turn_probabilities,
 };
 use crate::network::Network;
 use crate::trees::{TreeLogits, Trees};
@@ -125,7 +124,7 @@ impl Model {
 
     /// The answer for one window from the raw outputs and the trees' logits for it.
     fn answer(&self, window: &Window, row: Row<'_>, trees: &TreeLogits) -> Forecast {
-        let (training, calibration) = (&self.description.training, &self.calibration);
+        let training = &self.description.training;
         let is_whole = self.fitted.is_whole;
         let units = &row.units[..n_steps(window) * N_UNIT_OUTPUTS];
         let mut quantiles = self.quantiles(window, units);
@@ -139,35 +138,20 @@ impl Model {
         }
         let steps = units.chunks_exact(N_UNIT_OUTPUTS);
         let means = steps.map(|step| mean(step) * window.scale).collect();
-        let of_trees = |logits: &[f32], index| match logits {
-            [] => Vec::new(),
-            logits => stage_logits(logits, index).to_vec(),
-        };
-        let stages = |index: Option<usize>| {
-            let network = stage_logits(row.stages, index);
-            let blend = index.map_or(calibration.stage_now, |index| calibration.stages[index]);
-            let logits = blend.of(network, &of_trees(&trees.stages, index));
-            let mut weights = [0.0; 5];
-            for (weight, p) in weights.iter_mut().zip(softmax_of(&logits)) {
-                *weight = f64::from(p);
-            }
+        let classes = self.calibration.classes(row, trees);
+        let stage = |head: usize| {
+            let weights = classes.stages[head].map(f64::from);
             (training.n_stage_rows > 0).then(|| StageProbabilities::from_weights(weights))
         };
-        let outlooks = std::array::from_fn(|index| {
-            let place = index * N_TURN_CLASSES..(index + 1) * N_TURN_CLASSES;
-            let of_trees = trees.turns.get(place.clone()).unwrap_or_default();
-            let logits = calibration.turns[index].of(&row.turns[place], of_trees);
-            let classes = softmax::<N_TURN_CLASSES>(&logits);
-            Outlook {
-                turns: (training.n_turn_rows > 0).then(|| turn_probabilities(classes)),
-                stage: stages(Some(index)),
-            }
+        let outlooks = std::array::from_fn(|horizon| Outlook {
+            turns: (training.n_turn_rows > 0).then(|| turn_probabilities(classes.turns[horizon])),
+            stage: stage(1 + horizon),
         });
         Forecast {
             series: window.series.clone(),
             origin: window.origin,
             units: Some(UnitsForecast { means, quantiles, cumulative_quantiles }),
-            stage_now: stages(None),
+            stage_now: stage(0),
             outlooks,
             cold_start: window.cold_start,
             far_from_training: window.far_from_training,

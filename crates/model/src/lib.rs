@@ -37,7 +37,7 @@ mod workers;
 
 pub use architecture::{Architecture, Dimensions, Kind, Size};
 pub use batch::Batch;
-pub use calibration::{Blend, Calibration, Judged, blend, loss_at, placed, temperature};
+pub use calibration::{Blend, Calibration, Classes, Judged, blend, loss_at, placed, temperature};
 pub use dense::{DENSE_INPUTS, DenseScaling};
 pub use dependence::{Dependence, N_PATHS, probability_of, quantile_of};
 pub use devices::{

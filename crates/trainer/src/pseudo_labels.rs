@@ -6,18 +6,13 @@
 //! validation rows.
 
 use lifecycle::Frequency;
-use model::{
-    Calibration, Model, N_TURN_CLASSES, Outputs, TreeLogits, Workers, softmax_of, stage_logits,
-};
+use model::{Calibration, Classes, Model, TreeLogits, Workers};
 use panel::Window;
 
 use crate::rows::{Rows, Target};
 
 /// Rows in one forward pass.
 const BATCH: usize = 64;
-
-/// Probabilities of the turns at each horizon, and of the stage now and at each horizon.
-type Answer = ([[f32; N_TURN_CLASSES]; 3], [[f32; 5]; 4]);
 
 /// Gives unlabelled rows, of one frequency, the model's own answers as targets wherever the
 /// likeliest class has at least the probability `least`. Answers how many targets that are.
@@ -39,7 +34,7 @@ pub(crate) fn label(
         Workers::default().map(&chunks, of_chunk)
     };
     let mut n_targets = 0;
-    for ((row, mut target), (turns, stages)) in
+    for ((row, mut target), Classes { turns, stages }) in
         unlabelled.into_iter().zip(answers.into_iter().flatten())
     {
         let is_sure = |p: &[f32]| p.iter().any(|p| f64::from(*p) >= least);
@@ -53,37 +48,11 @@ pub(crate) fn label(
 }
 
 /// The model's calibrated answers for some windows.
-fn answers(model: &Model, calibration: &Calibration, windows: &[&Window]) -> Vec<Answer> {
-    let outputs: Outputs = model.outputs(windows);
+fn answers(model: &Model, calibration: &Calibration, windows: &[&Window]) -> Vec<Classes> {
+    let outputs = model.outputs(windows);
     let trees = match model.trees() {
         Some(trees) => trees.logits(windows),
         None => vec![TreeLogits::default(); windows.len()],
     };
-    let rows = outputs.rows().zip(trees).map(|(row, trees)| {
-        let turns = std::array::from_fn(|outlook| {
-            let place = outlook * N_TURN_CLASSES..(outlook + 1) * N_TURN_CLASSES;
-            let of_trees = trees.turns.get(place.clone()).unwrap_or_default();
-            padded(&calibration.turns[outlook].of(&row.turns[place], of_trees))
-        });
-        let stages = std::array::from_fn(|head: usize| {
-            let index = head.checked_sub(1);
-            let blend = index.map_or(calibration.stage_now, |index| calibration.stages[index]);
-            let of_trees = match &trees.stages[..] {
-                [] => &[][..],
-                logits => stage_logits(logits, index),
-            };
-            padded(&blend.of(stage_logits(row.stages, index), of_trees))
-        });
-        (turns, stages)
-    });
-    rows.collect()
-}
-
-/// Probabilities of `N` classes; those that a head has not are 0.
-fn padded<const N: usize>(logits: &[f32]) -> [f32; N] {
-    let mut probabilities = [0.0; N];
-    for (place, p) in probabilities.iter_mut().zip(softmax_of(logits)) {
-        *place = p;
-    }
-    probabilities
+    outputs.rows().zip(&trees).map(|(row, trees)| calibration.classes(row, trees)).collect()
 }
