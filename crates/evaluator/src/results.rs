@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use lifecycle::Score;
-use lifecycle::accuracy::cross_entropy;
+use lifecycle::accuracy::{agreement, cross_entropy};
 use serde::{Deserialize, Serialize};
 
 use crate::bands::Subset;
@@ -194,19 +194,7 @@ impl LabelCheck {
                 n += 1;
             }
         }
-        if n == 0 {
-            return None;
-        }
-        let share = |count: u64| count as f64 / f64::from(n);
-        let agreed: u64 = (0..5).map(|stage| confusion[stage][stage]).sum();
-        let by_chance: f64 = (0..5)
-            .map(|stage| {
-                let labelled = confusion.iter().map(|row| row[stage]).sum();
-                share(confusion[stage].iter().sum()) * share(labelled)
-            })
-            .sum();
-        let accuracy = share(agreed);
-        let kappa = if by_chance < 1.0 { (accuracy - by_chance) / (1.0 - by_chance) } else { 1.0 };
+        let (accuracy, kappa) = agreement(&confusion)?;
         let log_loss = log_loss / f64::from(n);
         Some(Self { n: u64::from(n), accuracy, kappa, log_loss, confusion })
     }
