@@ -17,7 +17,8 @@ mod truth;
 
 pub use attributions::AttributionRow;
 pub use dataset::{
-    Dataset, EventCount, Offer, PanelRow, Product, Quarantined, Sale, SaleKind, Stock,
+    Dataset, EventCount, Half, Offer, PanelRow, Product, Quarantined, Sale, SaleKind, Stock,
+    ThinnedBy,
 };
 pub use features::{FeaturesDir, IndexRow};
 pub use forecasts::{latest_forecasts, parts};
