@@ -5,6 +5,7 @@ use std::path::Path;
 use lifecycle::Score;
 use lifecycle::accuracy::{agreement, cross_entropy};
 use serde::{Deserialize, Serialize};
+use tables::LabelReliability;
 
 use crate::bands::Subset;
 use crate::cells::Cell;
@@ -41,6 +42,8 @@ pub struct Results {
     pub cold_start: ColdStart,
     /// The label against the truth, where it is known.
     pub label: Option<LabelCheck>,
+    /// How far the label can be relied on, where it is one of ours.
+    pub reliability: Option<LabelReliability>,
 }
 
 /// Some cells: all forecasters, and ours against each of the others.
@@ -155,7 +158,17 @@ impl Results {
                 compare(&scorer.subset(Subset::ColdStart)?),
             ),
             label: LabelCheck::new(ground),
+            reliability: None,
         })
+    }
+
+    /// One line on the label that stages are scored against; none where that is the truth, or the
+    /// data's own.
+    pub fn label_line(&self) -> Option<String> {
+        let is_now = |counts: &&CellCounts| counts.task == "stage" && counts.horizon == 0;
+        let entropy = self.counts.iter().find(is_now).and_then(|counts| counts.label_entropy);
+        let reliability = self.reliability.as_ref().filter(|_| !self.stages_are_true);
+        reliability.map(|reliability| reliability.told(entropy))
     }
 
     /// Writes `scores.parquet` and `scores.json`.

@@ -153,7 +153,8 @@ impl Life {
 
     /// First age at which nothing is left to sell.
     pub(crate) fn end(&self) -> usize {
-        let faded = self.level.iter().rposition(|level| *level >= ENDED_LEVEL).map_or(0, |last| last + 1);
+        let faded =
+            self.level.iter().rposition(|level| *level >= ENDED_LEVEL).map_or(0, |last| last + 1);
         self.delisted.map_or(faded, |end| end.min(faded))
     }
 

@@ -3,7 +3,7 @@
 //! Dated tables are cut into partitions by a hash of the product, the same for all; within one,
 //! rows are sorted by their fields in order.
 
-use lifecycle::{Day, Frequency, ProductId, Series};
+use lifecycle::{Day, Frequency, LocationId, ProductId, Series};
 use polars::prelude::Column;
 use serde::{Deserialize, Serialize};
 
@@ -126,7 +126,7 @@ impl Sale {
     pub fn half(&self) -> Half {
         let by_day = || {
             let day = u64::from(self.day.0.unsigned_abs());
-            let location = self.series.location.as_ref().map(|location| location.as_str());
+            let location = self.series.location.as_ref().map(LocationId::as_str);
             let ids = [Some(self.series.product.as_str()), location];
             let bytes = ids.into_iter().flatten().flat_map(str::bytes).map(u64::from);
             // Knuth's multiplicative hash; the high bits are the mixed ones.

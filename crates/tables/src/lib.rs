@@ -11,6 +11,7 @@ mod frame;
 mod histories;
 mod labels;
 mod plans;
+mod reliability;
 mod scores;
 mod series;
 mod truth;
@@ -25,4 +26,7 @@ pub use forecasts::{latest_forecasts, parts};
 pub use frame::{Error, Frame, Table, read, write};
 pub use labels::Label;
 pub use plans::PlanRow;
+pub use reliability::{
+    Agreement, HalvesAgreement, LabelReliability, LambdaFit, LambdaLoss, Settled, Settling,
+};
 pub use truth::{MECHANISMS, Truth};
