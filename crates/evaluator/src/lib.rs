@@ -12,7 +12,8 @@
 //! - 95 % intervals are by bootstrap over products, with the same resamples for all, so that
 //!   differences are paired.
 //! - Stages are scored against the settled label, which is evidence and not truth, beside the
-//!   label's own entropy; against the truth where a simulator gives it.
+//!   label's own entropy and what is known of its reliability; against the truth where a simulator
+//!   gives it.
 
 mod analogues;
 mod bands;
@@ -221,7 +222,8 @@ pub fn run(
     progress.report("intervals", 0, 1);
     let n_products = places.iter().map(|place| place.product + 1).max().unwrap_or(0);
     let scorer = Scorer::new(&ground.rows, &judged, n_products, config, progress)?;
-    let results = Results::new(&ground, &judged, &scorer)?;
+    let reliability = features.reliability()?;
+    let results = Results { reliability, ..Results::new(&ground, &judged, &scorer)? };
     let calibrations = Calibrations::new(&ground.rows, &judged, &scorer, config, progress)?;
     results.write(output)?;
     calibrations.write(output)?;

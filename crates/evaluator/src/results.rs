@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use lifecycle::Score;
-use lifecycle::accuracy::cross_entropy;
+use lifecycle::accuracy::{agreement, cross_entropy};
 use serde::{Deserialize, Serialize};
+use tables::LabelReliability;
 
 use crate::bands::Subset;
 use crate::cells::Cell;
@@ -41,6 +42,8 @@ pub struct Results {
     pub cold_start: ColdStart,
     /// The label against the truth, where it is known.
     pub label: Option<LabelCheck>,
+    /// How far the label can be relied on, where it is one of ours.
+    pub reliability: Option<LabelReliability>,
 }
 
 /// Some cells: all forecasters, and ours against each of the others.
@@ -155,7 +158,17 @@ impl Results {
                 compare(&scorer.subset(Subset::ColdStart)?),
             ),
             label: LabelCheck::new(ground),
+            reliability: None,
         })
+    }
+
+    /// One line on the label that stages are scored against; none where that is the truth, or the
+    /// data's own.
+    pub fn label_line(&self) -> Option<String> {
+        let is_now = |counts: &&CellCounts| counts.task == "stage" && counts.horizon == 0;
+        let entropy = self.counts.iter().find(is_now).and_then(|counts| counts.label_entropy);
+        let reliability = self.reliability.as_ref().filter(|_| !self.stages_are_true);
+        reliability.map(|reliability| reliability.told(entropy))
     }
 
     /// Writes `scores.parquet` and `scores.json`.
@@ -194,19 +207,7 @@ impl LabelCheck {
                 n += 1;
             }
         }
-        if n == 0 {
-            return None;
-        }
-        let share = |count: u64| count as f64 / f64::from(n);
-        let agreed: u64 = (0..5).map(|stage| confusion[stage][stage]).sum();
-        let by_chance: f64 = (0..5)
-            .map(|stage| {
-                let labelled = confusion.iter().map(|row| row[stage]).sum();
-                share(confusion[stage].iter().sum()) * share(labelled)
-            })
-            .sum();
-        let accuracy = share(agreed);
-        let kappa = if by_chance < 1.0 { (accuracy - by_chance) / (1.0 - by_chance) } else { 1.0 };
+        let (accuracy, kappa) = agreement(&confusion)?;
         let log_loss = log_loss / f64::from(n);
         Some(Self { n: u64::from(n), accuracy, kappa, log_loss, confusion })
     }

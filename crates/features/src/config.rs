@@ -5,6 +5,8 @@ use panel::Settings;
 use serde::{Deserialize, Serialize};
 use tables::Dataset;
 
+use crate::binned::Halves;
+
 /// What `features` computes; whatever is left out follows the data set's frequency.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -25,8 +27,13 @@ pub struct Config {
     pub share_depth: Option<usize>,
     /// Series in one shard of the panel.
     pub shard_series: usize,
-    /// How much the likelihood of a life counts in its label, above 0, at most 1.
-    pub label_lambda: f64,
+    /// How much the likelihood of a life counts in its label, above 0, at most 1; else what lets
+    /// labels from one half of the buyers best tell those from the other, on training data, and
+    /// 0.25 where sales cannot be cut in halves.
+    pub label_lambda: Option<f64>,
+    /// Inputs and units come from one half of the buyers, labels from the other: how well stages
+    /// are told from what the label has not seen. For evaluation only.
+    pub cross_half: bool,
 }
 
 impl Default for Config {
@@ -39,7 +46,8 @@ impl Default for Config {
             step: None,
             share_depth: None,
             shard_series: 2048,
-            label_lambda: 0.25,
+            label_lambda: None,
+            cross_half: false,
         }
     }
 }
@@ -60,10 +68,27 @@ impl Config {
         if self.whole && self.cut.is_some() {
             return Err(Invalid::new("cut", "must be left out where `whole` is true"));
         }
-        if !(self.label_lambda > 0.0 && self.label_lambda <= 1.0) {
+        if self.whole && self.cross_half {
+            return Err(Invalid::new("cross_half", "must be left out where `whole` is true"));
+        }
+        if self.label_lambda.is_some_and(|lambda| !(lambda > 0.0 && lambda <= 1.0)) {
             return Err(Invalid::new("label_lambda", "must be above 0 and at most 1"));
         }
         Ok(())
+    }
+
+    /// What is wanted of the halves of a data set's buyers; an error where there are none.
+    pub(crate) fn halves(&self, dataset: &Dataset) -> Result<Halves, Invalid> {
+        match dataset.thinned_by {
+            None if self.cross_half => {
+                let reason = "sales of this data set cannot be cut in halves: map `customer`, or \
+                              at least `order`, under `columns` of [[transactions]]";
+                Err(Invalid::new("cross_half", reason))
+            }
+            Some(_) if self.cross_half => Ok(Halves::InPlace),
+            Some(_) if !self.whole => Ok(Halves::Sampled),
+            _ => Ok(Halves::None),
+        }
     }
 
     pub(crate) fn settings(&self, dataset: &Dataset) -> Settings {
@@ -106,8 +131,10 @@ mod tests {
     #[test]
     fn a_configuration_is_checked_and_names_its_field() {
         assert_eq!(Config::default().validate(), Ok(()));
-        let wrong = Config { label_lambda: f64::NAN, ..Config::default() };
+        let wrong = Config { label_lambda: Some(f64::NAN), ..Config::default() };
         assert_eq!(wrong.validate().expect_err("wrong").field, "label_lambda");
+        let wrong = Config { whole: true, cross_half: true, ..Config::default() };
+        assert_eq!(wrong.validate().expect_err("wrong").field, "cross_half");
         let wrong = Config { step: Some(0), ..Config::default() };
         assert_eq!(wrong.validate().expect_err("wrong").field, "step");
         assert!(toml::from_str::<Config>("horizont = 3").is_err());

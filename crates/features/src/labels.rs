@@ -11,23 +11,23 @@
 //! 1956; tempering the likelihood, because neighbouring weeks are not independent evidence, to
 //! Grünwald & van Ommen 2017.
 
-use std::collections::BTreeSet;
-
-use lifecycle::season::{SeasonInput, Seasons};
-use lifecycle::trapezoid::{Observation, Shapes, capped};
-use lifecycle::{Digest, Frequency, ProductId, Stage};
-use panel::Panel;
+use lifecycle::{Frequency, Period, Stage};
 use rayon::prelude::*;
 use tables::Label;
 
-use self::lives::{LifeRules, Lives};
-use self::products::{ProductSales, products};
+pub(crate) use self::evidence::Evidence;
+use self::evidence::ProductLives;
+pub(crate) use self::halves::fit_lambda;
+use self::products::ProductSales;
+pub(crate) use self::reliability::reliability;
 
+mod evidence;
+mod halves;
+mod level;
 mod lives;
 mod products;
-
-/// Lives that the prior is estimated from, at most: bounds time and memory.
-const PRIOR_LIVES_MAX: usize = 10_000;
+mod reliability;
+mod settling;
 
 /// Later weeks after which a label hardly changes any more.
 const SETTLED_WEEKS: u32 = 26;
@@ -42,6 +42,9 @@ const SETTLING_WEIGHT: f32 = 0.5;
 /// A life that sells in these first weeks of the data may have begun before it.
 const CENSORED_WEEKS: u32 = 8;
 
+/// Weeks from one case of a product to its next where labels are compared.
+const CASE_WEEKS: u32 = 13;
+
 /// What a label may be used for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
@@ -51,116 +54,115 @@ pub(crate) enum Purpose {
     Test,
 }
 
-/// Labels of a panel's products, sorted; season and prior come from products that are not `unseen`.
-pub(crate) fn labels(
-    panel: &Panel,
-    unseen: &BTreeSet<ProductId>,
+/// The labels of a panel from its evidence.
+pub(crate) struct Smoother<'a> {
+    evidence: &'a Evidence<'a>,
     lambda: f64,
-    purpose: Purpose,
-) -> Vec<Label> {
-    let products = products(panel);
-    let is_seen = |product: &&ProductSales| !unseen.contains(&product.product);
-    let is_wanted =
-        |product: &&ProductSales| purpose == Purpose::Test || !unseen.contains(&product.product);
-    let wanted: Vec<&ProductSales> = products.iter().filter(is_wanted).collect();
-    if wanted.iter().all(|product| product.is_labelled()) {
-        return wanted.into_iter().map(given_label).collect();
+    /// How common each shape is among the lives of training products, one a fold. Each of shape
+    /// `[n_shapes]`.
+    priors: Vec<Vec<f64>>,
+}
+
+impl<'a> Smoother<'a> {
+    /// Estimates the priors, whose lives count by `lambda` too.
+    pub(crate) fn new(evidence: &'a Evidence<'a>, lambda: f64) -> Self {
+        Self::with_prior_lives(evidence, lambda, usize::MAX)
     }
-    let inputs: Vec<SeasonInput<'_>> =
-        products.iter().filter(is_seen).map(ProductSales::season_input).collect();
-    let smoother = Smoother {
-        panel,
-        purpose,
-        lambda,
-        shapes: Shapes::shared(panel.frequency),
-        seasons: Seasons::fit(panel.frequency, &inputs),
-    };
-    let unlabelled = products.iter().filter(is_seen).filter(|product| !product.is_labelled());
-    let prior = smoother.prior(unlabelled);
-    wanted.into_par_iter().filter_map(|product| smoother.label(product, &prior)).collect()
-}
 
-/// All that labels of one panel share.
-struct Smoother<'a> {
-    panel: &'a Panel,
-    purpose: Purpose,
-    lambda: f64,
-    shapes: &'a Shapes,
-    seasons: Seasons,
-}
-
-impl Smoother<'_> {
-    /// How common each shape is among the lives of these products. Shape `[n_shapes]`.
-    fn prior<'a>(&self, products: impl Iterator<Item = &'a ProductSales>) -> Vec<f64> {
-        let mut eligible: Vec<&ProductSales> =
-            products.filter(|product| product.is_eligible(self.panel.frequency)).collect();
-        if eligible.len() > PRIOR_LIVES_MAX {
-            eligible.sort_by_cached_key(|product| Digest::of(product.product.as_str()));
-            eligible.truncate(PRIOR_LIVES_MAX);
-        }
-        let log_likelihoods = |product: &&ProductSales| {
-            let (steps, lives) = self.lives(product);
-            let narrow = |values: Vec<f64>| values.iter().map(|value| *value as f32).collect();
-            let of_life = |life: &std::ops::Range<usize>| {
-                narrow(self.shapes.log_likelihoods(&steps[life.clone()]))
-            };
-            lives.ranges.iter().map(of_life).collect::<Vec<Vec<f32>>>()
+    /// The same from at most so many products.
+    fn with_prior_lives(evidence: &'a Evidence<'a>, lambda: f64, n_products_max: usize) -> Self {
+        let read: Vec<(&ProductSales, &ProductLives)> = evidence
+            .products
+            .iter()
+            .zip(&evidence.lives)
+            .filter_map(|(product, lives)| Some((product, lives.as_ref()?)))
+            .collect();
+        let some = || read.iter().step_by(every(read.len(), n_products_max));
+        let prior = |fold: usize| {
+            let others = some().filter(|(product, _)| evidence.shapes_fold(fold, product));
+            let lives: Vec<&[f32]> = others
+                .flat_map(|(_, product)| product.log_likelihoods.iter().map(Vec::as_slice))
+                .collect();
+            evidence.shapes.fit_prior(&lives, lambda)
         };
-        let lives: Vec<Vec<Vec<f32>>> = eligible.par_iter().map(log_likelihoods).collect();
-        let lives: Vec<Vec<f32>> = lives.into_iter().flatten().collect();
-        self.shapes.fit_prior(&lives, self.lambda)
+        let priors = (0..evidence.n_folds()).into_par_iter().map(prior).collect();
+        Self { evidence, lambda, priors }
     }
 
-    /// A product's steps with spikes capped, and where its lives begin and end.
-    fn lives(&self, product: &ProductSales) -> (Vec<Observation>, Lives) {
-        let frequency = self.panel.frequency;
-        let n = self.shapes.periods_per_step();
-        let steps = capped(&product.steps(frequency, &self.seasons, n));
-        let rules = LifeRules { weeks_per_step: n as f64 * frequency.weeks_per_period() };
-        let delisted = product.end.filter(|end| *end <= self.panel.last());
-        let step = delisted.map(|end| usize::try_from(end.since(product.start)).unwrap_or(0) / n);
-        let lives = rules.lives(&steps, step);
-        (steps, lives)
+    /// Labels of the wanted products, sorted.
+    pub(crate) fn labels(&self) -> Vec<Label> {
+        let wanted: Vec<(usize, &ProductSales)> = self.evidence.wanted().collect();
+        let label = |(at, product): (usize, &ProductSales)| self.label(at, product);
+        wanted.into_par_iter().filter_map(label).collect()
     }
 
     /// The label of one product; `None` where it has sold too little to have one.
-    fn label(&self, product: &ProductSales, prior: &[f64]) -> Option<Label> {
+    fn label(&self, at: usize, product: &ProductSales) -> Option<Label> {
         if product.is_labelled() {
             return Some(given_label(product));
         }
-        if !product.is_eligible(self.panel.frequency) {
+        if !product.is_eligible(self.evidence.frequency()) {
             return None;
         }
-        let (steps, lives) = self.lives(product);
-        let n = self.shapes.periods_per_step();
-        let by_step = self.stages(&steps, &lives, prior);
+        let computed;
+        let lives = if let Some(read) = &self.evidence.lives[at] {
+            read
+        } else {
+            computed = self.evidence.product_lives(product);
+            &computed
+        };
+        let n = self.evidence.shapes.periods_per_step();
         let n_periods = product.units.len();
-        let stages = (0..n_periods).flat_map(|period| by_step[period / n]).collect();
-        let ended_at = lives.ended_at.map(|step| (step * n).min(n_periods));
+        let ended_at = lives.lives.ended_at.map(|step| (step * n).min(n_periods));
         Some(Label {
             product: product.product.clone(),
             start: product.start,
-            stages,
+            stages: self.stages(product, lives).into_iter().flatten().collect(),
             weights: self.weights(product, ended_at),
             is_left_censored: self.is_left_censored(product),
         })
     }
 
-    /// Stage probabilities by step.
-    fn stages(&self, steps: &[Observation], lives: &Lives, prior: &[f64]) -> Vec<[f32; 5]> {
-        let mut ended = [0.0; 5];
-        ended[Stage::Ended.index()] = 1.0;
-        let mut stages = vec![ended; steps.len()];
-        for life in &lives.ranges {
-            let posterior = self.shapes.posterior(&steps[life.clone()], prior, self.lambda);
-            for (age, stages) in stages[life.clone()].iter_mut().enumerate() {
-                let weights = self.shapes.stage_weights(&posterior, age);
-                let total: f64 = weights.iter().sum();
-                for (stage, weight) in stages.iter_mut().zip(weights) {
-                    *stage = (weight / total) as f32;
-                }
-                stages[Stage::Ended.index()] = 0.0;
-            }
+    /// Stage probabilities by period.
+    fn stages(&self, product: &ProductSales, lives: &ProductLives) -> Vec<[f32; 5]> {
+        let n = self.evidence.shapes.periods_per_step();
+        let posteriors = self.posteriors(product, lives);
+        let by_step: Vec<[f32; 5]> = (0..product.units.len().div_ceil(n))
+            .map(|step| self.stage_of(lives, &posteriors, step))
+            .collect();
+        (0..product.units.len()).map(|period| by_step[period / n]).collect()
+    }
+
+    /// The same in some periods alone, by their positions.
+    fn stages_at(
+        &self,
+        product: &ProductSales,
+        lives: &ProductLives,
+        periods: impl Iterator<Item = usize>,
+    ) -> Vec<[f32; 5]> {
+        let n = self.evidence.shapes.periods_per_step();
+        let posteriors = self.posteriors(product, lives);
+        periods.map(|period| self.stage_of(lives, &posteriors, period / n)).collect()
+    }
+
+    /// Posterior of the shapes of each life.
+    fn posteriors(&self, product: &ProductSales, lives: &ProductLives) -> Vec<Vec<f64>> {
+        let prior = &self.priors[self.evidence.fold(&product.product)];
+        let of_life =
+            |values: &Vec<f32>| self.evidence.shapes.posterior_of(values, prior, self.lambda);
+        lives.log_likelihoods.iter().map(of_life).collect()
+    }
+
+    fn stage_of(&self, lives: &ProductLives, posteriors: &[Vec<f64>], step: usize) -> [f32; 5] {
+        let Some(life) = lives.lives.ranges.iter().position(|life| life.contains(&step)) else {
+            return one_hot(Stage::Ended);
+        };
+        let age = step - lives.lives.ranges[life].start;
+        let weights = self.evidence.shapes.stage_weights(&posteriors[life], age);
+        let total: f64 = weights.iter().sum();
+        let mut stages = [0.0; 5];
+        for (stage, weight) in stages.iter_mut().zip(weights) {
+            *stage = (weight / total) as f32;
         }
         stages
     }
@@ -171,14 +173,14 @@ impl Smoother<'_> {
     /// select themselves into or out of the test. In a set of ended lives nothing is left to learn
     /// after an end, so that their labels are all valid.
     fn weights(&self, product: &ProductSales, ended_at: Option<usize>) -> Vec<f32> {
-        let frequency = self.panel.frequency;
-        let is_complete = self.panel.all_lives_ended && ended_at.is_some();
+        let frequency = self.evidence.frequency();
+        let is_complete = self.evidence.panel.all_lives_ended && ended_at.is_some();
         let ended_at = ended_at.unwrap_or(usize::MAX);
         let mut n_later = 0;
         let mut weights: Vec<f32> = (0..product.units.len())
             .rev()
             .map(|period| {
-                let weight = match self.purpose {
+                let weight = match self.evidence.purpose {
                     Purpose::Test if is_complete => 1.0,
                     Purpose::Test => {
                         f32::from(u8::from(n_later >= frequency.periods_of_weeks(SETTLED_WEEKS)))
@@ -195,9 +197,10 @@ impl Smoother<'_> {
     }
 
     fn is_left_censored(&self, product: &ProductSales) -> bool {
-        let n_periods = self.panel.frequency.periods_of_weeks(CENSORED_WEEKS) as i32;
-        let running_from = self.panel.start.plus(n_periods);
-        let launched_within = product.launch.is_some_and(|launch| launch >= self.panel.start);
+        let n_periods = self.evidence.frequency().periods_of_weeks(CENSORED_WEEKS) as i32;
+        let running_from = self.evidence.panel.start.plus(n_periods);
+        let launched_within =
+            product.launch.is_some_and(|launch| launch >= self.evidence.panel.start);
         product.start < running_from && !launched_within
     }
 }
@@ -211,6 +214,30 @@ fn settled(frequency: Frequency, n_later: usize) -> f32 {
     }
     let share = (n_later - least) as f32 / (full - least) as f32;
     SETTLING_WEIGHT + (1.0 - SETTLING_WEIGHT) * share.min(1.0)
+}
+
+/// Steps between cases so that at most `n_max` of `n` are left.
+fn every(n: usize, n_max: usize) -> usize {
+    n.div_ceil(n_max).max(1)
+}
+
+/// The stage that the label of a period speaks for, where it is scored as the stage "now": valid,
+/// and not over.
+fn scored(label: &Label, period: Period) -> Option<Stage> {
+    let stage = label.at(period)?.0.likeliest();
+    (stage != Stage::Ended).then_some(stage)
+}
+
+/// A stage as certain.
+fn one_hot(stage: Stage) -> [f32; 5] {
+    let mut stages = [0.0; 5];
+    stages[stage.index()] = 1.0;
+    stages
+}
+
+/// Position of the likeliest stage, the earlier one of two.
+fn likeliest(stages: &[f32; 5]) -> usize {
+    (1..5).fold(0, |best, stage| if stages[stage] > stages[best] { stage } else { best })
 }
 
 /// The stage that the data brings, as sure as it says.
@@ -231,5 +258,7 @@ fn given_label(product: &ProductSales) -> Label {
     }
 }
 
+#[cfg(test)]
+mod halves_tests;
 #[cfg(test)]
 mod tests;

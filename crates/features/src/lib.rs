@@ -4,27 +4,30 @@
 //! numbers a period, is held whole, since fitting and labelling look at all of it. State for
 //! training and labels for training come from a copy of the panel as it was known at the cut.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use artifacts::Folders;
 use lifecycle::{Invalid, ProductId, Progress, Split, unseen_products};
-use panel::{Coverage, Fitted, History, Panel, Settings, Statics};
-use rayon::prelude::*;
+use panel::{Coverage, Fitted, Panel, Settings};
 use serde::{Deserialize, Serialize};
-use tables::Product;
-use tables::features::{LABELS_TEST_FILE, LABELS_TRAIN_FILE, SplitFile};
+use tables::LabelReliability;
+use tables::features::SplitFile;
+
+use crate::binned::{Binned, Halves};
 
 pub use crate::config::Config;
 pub use crate::error::Error;
-use crate::labels::{Purpose, labels};
+use crate::labelling::Labelling;
 use crate::partitions::Partitions;
 pub use crate::server::server;
 
+mod binned;
 mod config;
 mod coverage;
 mod error;
 mod known;
+mod labelling;
 mod labels;
 mod output;
 mod partitions;
@@ -48,7 +51,7 @@ impl<'a> Inputs<'a> {
 }
 
 /// What came out.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
     /// Series of the panel.
     pub n_series: usize,
@@ -70,6 +73,8 @@ pub struct Summary {
     pub n_labels_test: usize,
     /// Shards of the panel.
     pub n_shards: usize,
+    /// How far the labels can be relied on; none where the data brings them.
+    pub reliability: Option<LabelReliability>,
 }
 
 /// Makes features of a data set into `output`, an existing empty directory.
@@ -85,15 +90,19 @@ pub fn run(
     settings.validate().map_err(Error::Config)?;
     let coverage = coverage::coverage(&partitions)?;
     let split = split(config, &coverage, settings)?;
-    let panel = Panel {
+    let wanted = config.halves(&partitions.dataset).map_err(Error::Dataset)?;
+    let binned = Binned::of(&partitions, &coverage, wanted, progress)?;
+    let panel_of = |histories| Panel {
         frequency: coverage.frequency,
         start: coverage.start,
         n_periods: coverage.n_periods,
         units_per_one: partitions.dataset.units_per_one,
         share_depth: config.share_depth.unwrap_or(partitions.dataset.share_depth),
         all_lives_ended: partitions.dataset.all_lives_ended,
-        histories: histories(&partitions, &coverage, progress)?,
+        histories,
     };
+    let panel = panel_of(binned.histories);
+    let halves = (wanted != Halves::None).then(|| binned.halves.map(panel_of));
     if panel.histories.is_empty() {
         return Err(Error::Dataset(Invalid::new(
             "dataset",
@@ -109,25 +118,21 @@ pub fn run(
     let n_shards = output::write_panel(output, &panel, config.shard_series, &unseen_set)?;
     output::write_json(output, tables::features::PANEL_FILE, &panel.meta(settings))?;
     output::write_json(output, tables::features::SPLIT_FILE, &SplitFile { split, unseen })?;
-    let written = |part, done| report(progress, part, done, 3);
-    written("fit", 0)?;
+    report(progress, "fit", 0, 3)?;
     let known = known::panel_at(&panel, split.last_training_period());
     let fitted = Fitted::fit(&known, &split, &unseen_set, settings);
     output::write_json(output, tables::features::FITTED_FILE, &fitted)?;
-    written("labels", 1)?;
-    // What is known to the end trains nothing and is scored by nothing.
-    let labelled = |panel: &Panel, purpose| {
-        if config.whole {
-            return Vec::new();
-        }
-        labels(panel, &unseen_set, config.label_lambda, purpose)
+    let labelling = Labelling {
+        config,
+        thinned_by: partitions.dataset.thinned_by,
+        // The second half's, where models see the first.
+        panel: halves.as_ref().filter(|_| config.cross_half).map_or(&panel, |halves| &halves[1]),
+        halves: halves.as_ref(),
+        unseen: &unseen_set,
+        cut: split.last_training_period(),
     };
-    let train = labelled(&known, Purpose::Training);
-    tables::write(&output.join(LABELS_TRAIN_FILE), &train)?;
-    written("labels", 2)?;
-    let test = labelled(&panel, Purpose::Test);
-    tables::write(&output.join(LABELS_TEST_FILE), &test)?;
-    written("labels", 3)?;
+    drop(known);
+    let labels = labelling.run(output, progress)?;
     let summary = Summary {
         n_series: panel.histories.len(),
         n_products,
@@ -136,8 +141,9 @@ pub fn run(
         n_closed: coverage.closed.len(),
         cut: split.cut,
         horizon: split.horizon,
-        n_labels_train: train.len(),
-        n_labels_test: test.len(),
+        n_labels_train: labels.n_train,
+        n_labels_test: labels.n_test,
+        reliability: labels.reliability,
         n_shards,
     };
     tracing::info!(?summary, "features made");
@@ -154,42 +160,6 @@ fn split(config: &Config, coverage: &Coverage, settings: Settings) -> Result<Spl
         let reason = format!("{}, or set `cut` under [features]", invalid.reason);
         Error::Dataset(Invalid::new(invalid.field, reason))
     })
-}
-
-/// All series, sorted, binned one partition after the other.
-fn histories(
-    partitions: &Partitions<'_>,
-    coverage: &Coverage,
-    progress: &dyn Progress,
-) -> Result<Vec<History>, Error> {
-    let products: BTreeMap<ProductId, Statics> = partitions
-        .products()?
-        .into_iter()
-        .map(|product| (product.product.clone(), statics(coverage, product)))
-        .collect();
-    let n_partitions = partitions.dataset.n_partitions;
-    let mut histories = Vec::new();
-    for number in 0..n_partitions {
-        report(progress, "bin", number, n_partitions)?;
-        let rows: Vec<_> = partitions.rows(number)?.into_iter().collect();
-        let binned: Vec<Option<History>> = rows
-            .into_par_iter()
-            .map(|(series, rows)| {
-                let statics = products.get(&series.product).cloned().unwrap_or_default();
-                panel::bin(coverage, series, statics, &rows)
-            })
-            .collect();
-        histories.extend(binned.into_iter().flatten());
-    }
-    report(progress, "bin", n_partitions, n_partitions)?;
-    histories.sort_by(|one, other| one.series.cmp(&other.series));
-    Ok(histories)
-}
-
-fn statics(coverage: &Coverage, product: Product) -> Statics {
-    let Product { product: _, category, brand, title, launch, end } = product;
-    let period = |day| coverage.frequency.period_of(day);
-    Statics { category, brand, title, launch: launch.map(period), end: end.map(period) }
 }
 
 fn report(progress: &dyn Progress, part: &str, done: usize, total: usize) -> Result<(), Error> {

@@ -8,9 +8,27 @@ use std::path::{Path, PathBuf};
 
 use lifecycle::{Series, Stage};
 use panel::{DatedRows, Given, Offered, Sold, SoldKind, Stocked, Watched};
-use tables::{Dataset, EventCount, Offer, PanelRow, Product, Sale, SaleKind, Stock, Table};
+use tables::{Dataset, EventCount, Half, Offer, PanelRow, Product, Sale, SaleKind, Stock, Table};
 
 use crate::Error;
+
+/// All dated rows of one series.
+#[derive(Debug, Default)]
+pub(crate) struct SeriesRows {
+    pub(crate) rows: DatedRows,
+    /// The half of the buyers that each of the sales goes to.
+    pub(crate) halves: Vec<Half>,
+}
+
+impl SeriesRows {
+    /// Sales of one half of the buyers, with the stock; what visitors saw says nothing of whose
+    /// half they are in, and is left out.
+    pub(crate) fn of_half(&self, half: Half) -> DatedRows {
+        let sales = self.rows.sales.iter().zip(&self.halves);
+        let own = sales.filter(|(_, of)| **of == half).map(|(sale, _)| *sale);
+        DatedRows { sales: own.collect(), stock: self.rows.stock.clone(), ..DatedRows::default() }
+    }
+}
 
 /// A data set's directory with what holds for all of it.
 #[derive(Debug)]
@@ -41,7 +59,7 @@ impl<'a> Partitions<'a> {
     }
 
     /// All dated rows of one partition, by series.
-    pub(crate) fn rows(&self, number: usize) -> Result<BTreeMap<Series, DatedRows>, Error> {
+    pub(crate) fn rows(&self, number: usize) -> Result<BTreeMap<Series, SeriesRows>, Error> {
         let mut by_series = BTreeMap::new();
         self.gather::<Sale>(number, &mut by_series)?;
         self.gather::<EventCount>(number, &mut by_series)?;
@@ -58,7 +76,7 @@ impl<'a> Partitions<'a> {
     fn gather<R: DatedRow>(
         &self,
         number: usize,
-        by_series: &mut BTreeMap<Series, DatedRows>,
+        by_series: &mut BTreeMap<Series, SeriesRows>,
     ) -> Result<(), Error> {
         let path = self.file(R::FOLDER, number);
         if !path.exists() {
@@ -82,7 +100,7 @@ trait DatedRow: Table {
 
     fn series(&self) -> &Series;
 
-    fn add_to(&self, rows: &mut DatedRows);
+    fn add_to(&self, of_series: &mut SeriesRows);
 }
 
 impl DatedRow for Sale {
@@ -92,7 +110,7 @@ impl DatedRow for Sale {
         &self.series
     }
 
-    fn add_to(&self, rows: &mut DatedRows) {
+    fn add_to(&self, of_series: &mut SeriesRows) {
         let Self { series: _, day, known, kind, units, price, discount, order, customer: _ } =
             *self;
         let kind = match kind {
@@ -100,7 +118,8 @@ impl DatedRow for Sale {
             SaleKind::Cancellation => SoldKind::Cancellation,
             SaleKind::Return => SoldKind::Return,
         };
-        rows.sales.push(Sold { day, known, kind, units, price, discount, order });
+        of_series.halves.push(self.half());
+        of_series.rows.sales.push(Sold { day, known, kind, units, price, discount, order });
     }
 }
 
@@ -111,9 +130,9 @@ impl DatedRow for EventCount {
         &self.series
     }
 
-    fn add_to(&self, rows: &mut DatedRows) {
+    fn add_to(&self, of_series: &mut SeriesRows) {
         let Self { series: _, day, views, carts, wishes: _ } = *self;
-        rows.events.push(Watched { day, views, carts });
+        of_series.rows.events.push(Watched { day, views, carts });
     }
 }
 
@@ -124,9 +143,9 @@ impl DatedRow for Stock {
         &self.series
     }
 
-    fn add_to(&self, rows: &mut DatedRows) {
+    fn add_to(&self, of_series: &mut SeriesRows) {
         let Self { series: _, day, n_days, in_stock } = *self;
-        rows.stock.push(Stocked { day, n_days, in_stock });
+        of_series.rows.stock.push(Stocked { day, n_days, in_stock });
     }
 }
 
@@ -137,9 +156,9 @@ impl DatedRow for Offer {
         &self.series
     }
 
-    fn add_to(&self, rows: &mut DatedRows) {
+    fn add_to(&self, of_series: &mut SeriesRows) {
         let Self { series: _, day, n_days, known, price, promotion } = *self;
-        rows.offers.push(Offered { day, n_days, known, price, promotion });
+        of_series.rows.offers.push(Offered { day, n_days, known, price, promotion });
     }
 }
 
@@ -150,10 +169,10 @@ impl DatedRow for PanelRow {
         &self.series
     }
 
-    fn add_to(&self, rows: &mut DatedRows) {
+    fn add_to(&self, of_series: &mut SeriesRows) {
         let Self { series: _, day, units, in_stock, price, promotion, ref stage } = *self;
         let named = |stage: &String| Stage::ALL.into_iter().find(|known| known.name() == stage);
         let stage = stage.as_ref().and_then(named);
-        rows.given.push(Given { day, units, in_stock, price, promotion, stage });
+        of_series.rows.given.push(Given { day, units, in_stock, price, promotion, stage });
     }
 }

@@ -263,6 +263,7 @@ fn dataset_of(
         share_depth: mapping.share_depth,
         all_lives_ended: mapping.all_lives_ended,
         horizon: mapping.horizon,
+        thinned_by: mapping.thinned_by(),
         n_partitions,
     })
 }

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use lifecycle::{Day, Digest, Frequency};
 use regex::Regex;
+use tables::ThinnedBy;
 
 use crate::error::Error;
 use crate::files::{Found, InputFile, matching};
@@ -121,6 +122,24 @@ impl Mapping {
     pub fn read(path: &Path, text: String, variables: &Variables) -> Result<Self, Error> {
         let raw = parse(path, &text)?;
         Ok(Self { text, ..check::validated(path, raw, variables)? })
+    }
+
+    /// By what the sales can be cut in halves: by buyer where a table of order lines names them,
+    /// else by order; not at all where units come from a ready panel.
+    pub(crate) fn thinned_by(&self) -> Option<ThinnedBy> {
+        if self.sources.iter().any(|source| matches!(source.plan, Plan::Panel(_))) {
+            return None;
+        }
+        let sold = || {
+            self.sources.iter().filter_map(|source| match &source.plan {
+                Plan::Lines(plan) if !plan.are_returns => Some(plan),
+                _ => None,
+            })
+        };
+        if sold().any(|plan| plan.customer.is_some()) {
+            return Some(ThinnedBy::Buyer);
+        }
+        sold().any(|plan| plan.order.is_some()).then_some(ThinnedBy::Order)
     }
 
     /// The mapping itself and all files it names, with their digests: what a result depends on.

@@ -76,7 +76,10 @@ pub(crate) async fn run(
             stages.make(job, make).await?
         }
         Batch::Features => {
-            stages.features(job("features", &flags, features::Inputs::NEEDED, &[])?).await?
+            let job = job("features", &flags, features::Inputs::NEEDED, &[])?;
+            let artifact = stages.features(job).await?;
+            say_labels(&stages.fetched(artifact).await?)?;
+            artifact
         }
         Batch::Evaluate => {
             use evaluator::Inputs;
@@ -92,6 +95,17 @@ pub(crate) async fn run(
         }
     };
     deliver(stages, artifact, flags.out.as_deref()).await
+}
+
+/// One line on how far the labels of features can be relied on.
+fn say_labels(features: &Path) -> Result<(), Failure> {
+    let opened = tables::FeaturesDir::open(features);
+    let reliability = opened.and_then(|features| features.reliability());
+    let reliability = reliability.context("features").map_err(Failure::internal)?;
+    if let Some(reliability) = reliability {
+        crate::say(&reliability.to_string());
+    }
+    Ok(())
 }
 
 /// Ingests by a mapping and answers the data set.

@@ -176,6 +176,9 @@ async fn run(flags: RunFlags, is_quiet: bool, is_json: bool) -> Result<(), Failu
     let place = Place { folders, urls, data, report, is_quiet };
     let outcome = runner::run(&pipeline, &place).await?;
     say(&table::headline(&outcome.scores));
+    if let Some(label) = &outcome.label {
+        say(label);
+    }
     say(&format!(
         "{:.1} s, peak memory {:.2} GiB, report: {}",
         outcome.seconds,

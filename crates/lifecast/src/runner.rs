@@ -43,6 +43,8 @@ pub(crate) struct Outcome {
     pub(crate) attribution_gap_max: f64,
     /// The score table.
     pub(crate) scores: Vec<Score>,
+    /// One line on the label that stages are scored against.
+    pub(crate) label: Option<String>,
 }
 
 /// What live calls ask about when they do not say: the last run's, in `last-run.json` of the work
@@ -119,6 +121,7 @@ pub(crate) async fn run(pipeline: &Pipeline, place: &Place) -> Result<Outcome, F
         peak_memory_bytes: memory.peak_bytes(),
         attribution_gap_max: runner.attribution_gap(explanations).await?,
         scores: runner.scores(scores).await?,
+        label: runner.label_line(scores).await?,
         stages: runner.stages.outcomes,
     })
 }
@@ -255,6 +258,15 @@ impl Runner {
             .with_context(|| format!("{}: is not what explain writes", path.display()))
             .map_err(Failure::internal)?;
         Ok(summary.attribution_gap_max)
+    }
+
+    async fn label_line(&self, scores: Digest) -> Result<Option<String>, Failure> {
+        let path = self.stages.fetched(scores).await?.join("scores.json");
+        let text = std::fs::read(&path).map_err(|error| Failure::file(&path, error))?;
+        let results: evaluator::Results = serde_json::from_slice(&text)
+            .with_context(|| format!("{}: is not what evaluate writes", path.display()))
+            .map_err(Failure::internal)?;
+        Ok(results.label_line())
     }
 
     async fn scores(&self, scores: Digest) -> Result<Vec<Score>, Failure> {

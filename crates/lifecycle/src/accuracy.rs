@@ -5,10 +5,12 @@
 //!
 //! Sources: pinball loss and its weighted sum WQL as in Salinas et al. (2020); MASE of Hyndman &
 //! Koehler (2006); RMSSE of the M5 competition (Makridakis et al. 2022); ranked probability score
-//! of Epstein (1969); randomised PIT of Czado, Gneiting & Held (2009).
+//! of Epstein (1969); randomised PIT of Czado, Gneiting & Held (2009); kappa of Cohen (1960).
 
+mod agreement;
 mod calibration;
 
+pub use agreement::agreement;
 pub use calibration::{Calibration, CalibrationBin, calibration, error_if_calibrated};
 
 use crate::{LEVELS, N_LEVELS, WQL_LEVELS};

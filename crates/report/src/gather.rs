@@ -14,7 +14,7 @@ use crate::numbers::count;
 use crate::overview::{Outlook, plan_groups, sort_by_stake};
 use crate::product::{Calendar, product_view};
 use crate::quality::quality;
-use crate::scores::{calibration, findings, score_groups};
+use crate::scores::{calibration, findings, label_line, score_groups};
 use crate::view::{Charts, View};
 use crate::{Error, Inputs};
 
@@ -80,6 +80,7 @@ pub(crate) fn gather(inputs: &Inputs<'_>, n_products: usize) -> Result<View, Err
         overview,
         plans: plan_groups(&plans, title_of, &places),
         findings: findings(&scores),
+        labels: label_line(&features, &inputs.scores.join("scores.json"))?,
         score_groups,
         models,
         quality: quality(&report),

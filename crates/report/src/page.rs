@@ -82,6 +82,7 @@ mod tests {
                 rows: vec![plan],
             }],
             findings: Vec::new(),
+            labels: None,
             score_groups: Vec::new(),
             models: Vec::new(),
             quality: Quality {

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use lifecycle::Score;
 use serde::Deserialize;
+use tables::FeaturesDir;
 
 use crate::Error;
 use crate::gather::read_json;
@@ -178,6 +179,31 @@ pub(crate) fn findings(scores: &[Score]) -> Vec<String> {
         format!("Our model is the best of all forecasters in {n_best} of {n} comparisons."),
         format!("By measure: {}.", by_metric.join(", ")),
     ]
+}
+
+/// `scores.json`, as far as it is shown.
+#[derive(Debug, Default, Deserialize)]
+struct Results {
+    stages_are_true: bool,
+    counts: Vec<CellCounts>,
+}
+
+#[derive(Debug, Deserialize)]
+struct CellCounts {
+    task: String,
+    horizon: u32,
+    label_entropy: Option<f64>,
+}
+
+/// What is known of the labels that stages are scored against; none where that is the truth, or
+/// the data's own.
+pub(crate) fn label_line(features: &FeaturesDir, results: &Path) -> Result<Option<String>, Error> {
+    let results = if results.exists() { read_json(results)? } else { Results::default() };
+    let Results { stages_are_true, counts } = results;
+    let now = counts.iter().find(|cell| cell.task == "stage" && cell.horizon == 0);
+    let entropy = now.and_then(|cell| cell.label_entropy);
+    let reliability = features.reliability()?.filter(|_| !stages_are_true);
+    Ok(reliability.map(|reliability| reliability.told(entropy)))
 }
 
 /// Reliability of our turn probabilities, and how often units stay below our quantiles: level,

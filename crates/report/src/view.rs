@@ -15,6 +15,8 @@ pub(crate) struct View {
     pub plans: Vec<PlanGroup>,
     /// How often our model is best, a sentence a metric.
     pub findings: Vec<String>,
+    /// How far the labels that stages are scored against can be relied on.
+    pub labels: Option<String>,
     /// The score table by task.
     pub score_groups: Vec<ScoreGroup>,
     /// Names of the models, ours first: the columns of every score table.

@@ -7,15 +7,13 @@
 
 use std::ops::Range;
 
-use lifecycle::Stage;
+use lifecycle::{ENDED_LEVEL, Stage, level_rule};
 
 use crate::draws::Draws;
 use crate::world::Temper;
 
 /// Weeks that a life is followed beyond the end of the calendar, to know its true peak.
 pub(crate) const AHEAD_WEEKS: usize = 520;
-/// Level below which a life is over, as a share of its peak.
-const ENDED: f64 = 0.03;
 
 /// What kind of curve a life follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -155,7 +153,8 @@ impl Life {
 
     /// First age at which nothing is left to sell.
     pub(crate) fn end(&self) -> usize {
-        let faded = self.level.iter().rposition(|level| *level >= ENDED).map_or(0, |last| last + 1);
+        let faded =
+            self.level.iter().rposition(|level| *level >= ENDED_LEVEL).map_or(0, |last| last + 1);
         self.delisted.map_or(faded, |end| end.min(faded))
     }
 
@@ -247,24 +246,6 @@ fn draw_end(
     }
 }
 
-/// Stages of one life by the level rule: introduction before the level first reaches 10 % of its
-/// peak, growth up to 80 %, maturity to the last week at 80 %, decline after, ended once the level
-/// stays below 3 %.
-pub(crate) fn level_rule(level: &[f64]) -> Vec<Stage> {
-    let peak = level.iter().copied().fold(0.0, f64::max);
-    let first = |share: f64| level.iter().position(|level| *level >= share * peak).unwrap_or(0);
-    let last = |share: f64| level.iter().rposition(|level| *level >= share * peak).unwrap_or(0);
-    let (takes_off, ripe, fades, ended) = (first(0.1), first(0.8), last(0.8), last(ENDED));
-    let stage = |week: usize| match week {
-        week if week < takes_off => Stage::Introduction,
-        week if week < ripe => Stage::Growth,
-        week if week <= fades => Stage::Maturity,
-        week if week <= ended => Stage::Decline,
-        _ => Stage::Ended,
-    };
-    (0..level.len()).map(stage).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -272,16 +253,6 @@ mod tests {
     use super::*;
     use crate::config::{Config, World};
     use crate::world::Mechanisms;
-
-    #[test]
-    fn the_level_rule_reads_a_trapezoid() {
-        let level = [0.05, 0.09, 0.3, 0.6, 0.85, 1.0, 0.9, 0.7, 0.2, 0.02, 0.01];
-        let names: Vec<&str> = level_rule(&level).into_iter().map(Stage::name).collect();
-        let expected = expect_test::expect![[
-            r#"["introduction", "introduction", "growth", "growth", "maturity", "maturity", "maturity", "decline", "decline", "ended", "ended"]"#
-        ]];
-        expected.assert_eq(&format!("{names:?}"));
-    }
 
     #[test]
     fn every_family_rises_to_one_and_falls() {

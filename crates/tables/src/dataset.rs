@@ -3,7 +3,7 @@
 //! Dated tables are cut into partitions by a hash of the product, the same for all; within one,
 //! rows are sorted by their fields in order.
 
-use lifecycle::{Day, Frequency, ProductId, Series};
+use lifecycle::{Day, Frequency, LocationId, ProductId, Series};
 use polars::prelude::Column;
 use serde::{Deserialize, Serialize};
 
@@ -30,8 +30,45 @@ pub struct Dataset {
     pub all_lives_ended: bool,
     /// Forecast horizon in periods, where the mapping declares one.
     pub horizon: Option<usize>,
+    /// By what its sales can be dealt out to two halves, where they can: see [`Sale::half`].
+    #[serde(default)]
+    pub thinned_by: Option<ThinnedBy>,
     /// Partitions of the dated tables.
     pub n_partitions: usize,
+}
+
+/// What is dealt out whole when sales are cut in halves. Units never are: they come in lots.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ThinnedBy {
+    /// All that a customer ever bought.
+    Buyer,
+    /// An order, where no customers are known.
+    Order,
+}
+
+impl ThinnedBy {
+    /// Lower-case name, as in files and messages.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Buyer => "buyer",
+            Self::Order => "order",
+        }
+    }
+}
+
+/// One of the two halves of a data set's buyers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Half {
+    /// Buyers of an even hash.
+    First,
+    /// Buyers of an odd one.
+    Second,
+}
+
+impl Half {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::First, Self::Second];
 }
 
 /// What a row of [`Sale`] records.
@@ -79,6 +116,26 @@ pub struct Sale {
     pub order: Option<u64>,
     /// Keyed hash of the customer's id.
     pub customer: Option<u64>,
+}
+
+impl Sale {
+    /// The half that the row goes to: its buyer's; where no buyer is known, its order's; where
+    /// neither is, all that the series sold on that day goes one way.
+    ///
+    /// A cancellation has buyer, order and day of the sale that it undoes, hence its half.
+    pub fn half(&self) -> Half {
+        let by_day = || {
+            let day = u64::from(self.day.0.unsigned_abs());
+            let location = self.series.location.as_ref().map(LocationId::as_str);
+            let ids = [Some(self.series.product.as_str()), location];
+            let bytes = ids.into_iter().flatten().flat_map(str::bytes).map(u64::from);
+            // Knuth's multiplicative hash; the high bits are the mixed ones.
+            let mix = |hash: u64, next: u64| (hash ^ next).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            bytes.chain([day]).fold(0, mix) >> 63
+        };
+        let hash = self.customer.or(self.order).unwrap_or_else(by_day);
+        Half::ALL[(hash % 2) as usize]
+    }
 }
 
 impl Table for Sale {
@@ -388,5 +445,37 @@ impl Table for Quarantined {
             value: values.next().unwrap_or_default(),
         });
         Ok(rows.collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sale(day: i32, order: Option<u64>, customer: Option<u64>) -> Sale {
+        Sale {
+            series: Series::of("mug"),
+            day: Day(day),
+            known: Day(day),
+            kind: SaleKind::Sale,
+            units: 1.0,
+            price: f64::NAN,
+            discount: f64::NAN,
+            order,
+            customer,
+        }
+    }
+
+    #[test]
+    fn a_buyer_stays_in_one_half_whatever_the_order_and_an_unknown_one_goes_by_order_or_day() {
+        for order in 0..9 {
+            assert_eq!(sale(1, Some(order), Some(4)).half(), Half::First);
+            assert_eq!(sale(1, Some(order), Some(7)).half(), Half::Second);
+        }
+        assert_ne!(sale(1, Some(2), None).half(), sale(1, Some(3), None).half());
+        let n_first = (0..1000).filter(|day| sale(*day, None, None).half() == Half::First).count();
+        assert!((450..550).contains(&n_first), "{n_first}");
+        let undone = Sale { kind: SaleKind::Cancellation, known: Day(9), ..sale(3, None, None) };
+        assert_eq!(undone.half(), sale(3, None, None).half());
     }
 }

@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::frame::{Error, Frame, Table, flags, ints, read};
-use crate::{Label, series};
+use crate::{Label, LabelReliability, series};
 
 /// Name of the panel's description.
 pub const PANEL_FILE: &str = "panel.json";
@@ -26,6 +26,9 @@ pub const INDEX_FILE: &str = "index.parquet";
 pub const LABELS_TRAIN_FILE: &str = "labels-train.parquet";
 /// Labels from the whole calendar.
 pub const LABELS_TEST_FILE: &str = "labels-test.parquet";
+
+/// How far the labels can be relied on.
+pub const RELIABILITY_FILE: &str = "reliability.json";
 
 /// Shards that a panel can have.
 const SHARDS_MAX: usize = 100_000;
@@ -182,6 +185,13 @@ impl FeaturesDir {
     /// Labels of all products from the whole calendar, sorted by product.
     pub fn labels_test(&self) -> Result<Vec<Label>, Error> {
         read(&self.path.join(LABELS_TEST_FILE))
+    }
+
+    /// How far the labels can be relied on; `None` where nothing was labelled here: the data brings
+    /// its own stages, or all of it is context.
+    pub fn reliability(&self) -> Result<Option<LabelReliability>, Error> {
+        let path = self.path.join(RELIABILITY_FILE);
+        if path.exists() { read_json(&path).map(Some) } else { Ok(None) }
     }
 }
 

@@ -11,17 +11,22 @@ mod frame;
 mod histories;
 mod labels;
 mod plans;
+mod reliability;
 mod scores;
 mod series;
 mod truth;
 
 pub use attributions::AttributionRow;
 pub use dataset::{
-    Dataset, EventCount, Offer, PanelRow, Product, Quarantined, Sale, SaleKind, Stock,
+    Dataset, EventCount, Half, Offer, PanelRow, Product, Quarantined, Sale, SaleKind, Stock,
+    ThinnedBy,
 };
 pub use features::{FeaturesDir, IndexRow};
 pub use forecasts::{latest_forecasts, parts};
 pub use frame::{Error, Frame, Table, read, write};
 pub use labels::Label;
 pub use plans::PlanRow;
+pub use reliability::{
+    Agreement, HalvesAgreement, LabelReliability, LambdaFit, LambdaLoss, Settled, Settling,
+};
 pub use truth::{MECHANISMS, Truth};

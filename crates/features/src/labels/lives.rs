@@ -88,7 +88,7 @@ impl LifeRules {
     }
 
     /// Gaussian smoother of seasonally adjusted units per step; NaN far from any observed step.
-    fn smooth_levels(self, steps: &[Observation]) -> Vec<f64> {
+    pub(super) fn smooth_levels(self, steps: &[Observation]) -> Vec<f64> {
         let bandwidth = self.bandwidth(steps);
         let reach = (4.0 * bandwidth).ceil() as usize;
         let kernel: Vec<f64> =

@@ -99,6 +99,11 @@ impl ProductSales {
         !self.given_stage.is_empty()
     }
 
+    /// The last period of the arrays.
+    pub(super) fn last(&self) -> Period {
+        self.start.plus(self.units.len() as i32 - 1)
+    }
+
     /// At least 15 units and 13 weeks: with less there is no life to read.
     pub(super) fn is_eligible(&self, frequency: Frequency) -> bool {
         let observed = self.units.iter().filter(|units| units.is_finite());

@@ -1,8 +1,12 @@
 //! Lives whose stages are known: the smoother finds them.
 
-use lifecycle::{Period, Series, StageProbabilities};
-use panel::{Channel, History, Statics};
+use std::collections::BTreeSet;
 
+use lifecycle::season::Seasons;
+use lifecycle::{ProductId, Series, StageProbabilities};
+use panel::{Channel, History, Panel, Statics};
+
+use super::products::products;
 use super::*;
 
 /// A life with its true stages: weeks of introduction, growth, maturity and decline.
@@ -62,18 +66,23 @@ fn stage_at(label: &Label, index: usize) -> StageProbabilities {
 
 /// Labels for the test with no season and the prior of these lives.
 fn labels_without_season(panel: &Panel) -> Vec<Label> {
-    let smoother = Smoother {
-        panel,
-        purpose: Purpose::Test,
-        lambda: 0.25,
-        shapes: Shapes::shared(panel.frequency),
-        seasons: Seasons::flat(panel.frequency),
-    };
-    let products = products(panel);
-    let prior = smoother.prior(products.iter());
+    let unseen = BTreeSet::new();
+    let evidence =
+        Evidence::new(panel, &unseen, Purpose::Test).with_seasons(Seasons::flat(panel.frequency));
+    let smoother = Smoother::new(&evidence, 0.25);
+    let [prior] = &smoother.priors[..] else { panic!("one prior") };
     assert!((prior.iter().sum::<f64>() - 1.0).abs() < 1e-9);
     assert!(prior.iter().all(|share| *share > 0.0));
-    products.iter().filter_map(|product| smoother.label(product, &prior)).collect()
+    smoother.labels()
+}
+
+fn labels(
+    panel: &Panel,
+    unseen: &BTreeSet<ProductId>,
+    lambda: f64,
+    purpose: Purpose,
+) -> Vec<Label> {
+    Smoother::new(&Evidence::new(panel, unseen, purpose), lambda).labels()
 }
 
 /// Forty lives of all durations that begin all over the calendar, with their true stages.

@@ -82,7 +82,7 @@ fn one_thread_and_two_give_the_same_bytes() {
         pool.install(|| run(&dataset, &output)).expect("features");
         output
     });
-    let files = ["panel.json", "split.json", "fitted.json", "index.parquet"];
+    let files = ["panel.json", "split.json", "fitted.json", "index.parquet", "reliability.json"];
     let tables = ["labels-train.parquet", "labels-test.parquet", "panel/shard-000.parquet"];
     for file in files.into_iter().chain(tables) {
         let [one, two] = outputs.each_ref().map(|it| std::fs::read(it.join(file)).expect("read"));
@@ -162,4 +162,51 @@ fn errors_say_who_has_to_act() {
     let damaged = run(&dataset, root.path()).expect_err("damaged");
     assert_eq!(damaged.kind(), ErrorKind::Data);
     assert!(format!("{damaged:?}").contains("part-001.parquet"));
+}
+
+#[test]
+fn what_comes_after_the_cut_does_not_choose_lambda() {
+    let shop = Shop::new(7);
+    let (_root, features) = features_of(&shop);
+    let last_day = Frequency::Week.last_day(features.split().last_training_period());
+    let (_other_root, other) = features_of(&shop.scrambled_after(last_day));
+    let [one, other] =
+        [features, other].map(|features| features.reliability().expect("read").expect("labels"));
+    assert!(one.lambda_fit.is_some());
+    assert_eq!(one.lambda_fit, other.lambda_fit);
+    assert_eq!(one.lambda, one.lambda_fit.and_then(|fit| fit.chosen()).expect("tried"));
+    assert_ne!(one.halves, other.halves);
+}
+
+#[test]
+fn across_halves_inputs_and_labels_come_from_different_buyers() {
+    let root = tempfile::tempdir().expect("a directory");
+    let dataset = root.path().join("dataset");
+    Shop::new(3).write(&dataset);
+    let made = |name: &str, cross_half| {
+        let output = root.path().join(name);
+        std::fs::create_dir(&output).expect("created");
+        let config = Config { cross_half, label_lambda: Some(0.25), ..Config::default() };
+        let made = features::run(&config, &Inputs { dataset: &dataset }, &output, &Unwatched);
+        made.map(|_| FeaturesDir::open(output).expect("opened"))
+    };
+    let units = |features: &FeaturesDir| -> f32 {
+        let histories = features.histories().expect("histories");
+        let units = histories.iter().flat_map(|history| history.channel(Channel::Units));
+        units.filter(|units| units.is_finite()).sum()
+    };
+    let (whole, half) = (made("whole", false).expect("made"), made("half", true).expect("made"));
+    let share = units(&half) / units(&whole);
+    assert!((0.4..0.6).contains(&share), "{share}");
+    assert!(whole.labels_test().expect("labels") != half.labels_test().expect("labels"));
+    let has_views = |history: &panel::History| !history.channel(Channel::Views).is_empty();
+    assert!(!half.histories().expect("histories").iter().any(has_views));
+
+    let file = dataset.join("dataset.json");
+    let text = std::fs::read_to_string(&file).expect("read");
+    std::fs::write(&file, text.replace(r#""order""#, "null")).expect("written");
+    assert!(made("as before", false).is_ok());
+    let error = made("no halves", true).expect_err("nothing to cut by");
+    assert_eq!(error.kind(), ErrorKind::Data);
+    assert!(format!("{error:?}").contains("map `customer`"), "{error:?}");
 }

@@ -5,10 +5,12 @@ use std::path::Path;
 use lifecycle::{Day, Frequency, ProductId, Series};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use tables::{Dataset, EventCount, Offer, PanelRow, Product, Sale, SaleKind, Stock, Table};
+use tables::{
+    Dataset, EventCount, Offer, PanelRow, Product, Sale, SaleKind, Stock, Table, ThinnedBy,
+};
 
 const N_PARTITIONS: usize = 3;
-const N_PRODUCTS: usize = 24;
+const N_PRODUCTS: usize = 96;
 const N_WEEKS: i32 = 104;
 
 /// Monday 5 January 2015.
@@ -204,6 +206,7 @@ fn write_dataset(directory: &Path, frequency: Frequency, (first_day, last_day): 
         share_depth: 1,
         all_lives_ended: false,
         horizon: None,
+        thinned_by: Some(ThinnedBy::Order),
         n_partitions: N_PARTITIONS,
     };
     let text = serde_json::to_vec(&dataset).expect("json");

@@ -1,7 +1,7 @@
 //! What becomes of rows that are wrong, repeated or taken back.
 
 use expect_test::{Expect, expect};
-use tables::{EventCount, Offer, Sale, Stock};
+use tables::{EventCount, Half, Offer, Sale, SaleKind, Stock, ThinnedBy};
 
 use crate::shop::{Published, Shop};
 
@@ -367,4 +367,42 @@ fn spikes_and_empty_weeks_are_reported_and_nothing_is_changed() {
     assert_eq!(quality["spikes"]["largest"][0]["units"], 900.0);
     assert_eq!(quality["periods_without_rows"]["count"], 1);
     assert_eq!(published.rows::<Sale>("sales").len(), 19);
+}
+
+#[test]
+fn a_cancellation_goes_to_the_half_of_its_buyer() {
+    // A cancelled order has a number of its own, and some buyers are unknown.
+    let rows: String = (0..40)
+        .map(|n| {
+            let who = if n % 4 == 0 { String::new() } else { format!("buyer {n}") };
+            format!("{n},{who},P1,2010-03-0{},{},5,Cup\n", 1 + n % 4, 1 + n)
+                + &format!("C{n},{who},P1,2010-03-06,{},5,Cup\n", -1 - n)
+        })
+        .collect();
+    let shop = Shop::new(ORDERS).with("orders.csv", format!("{HEADER}{rows}"));
+    let published = shop.ingest().expect("a data set");
+    assert_eq!(published.dataset().thinned_by, Some(ThinnedBy::Buyer));
+    let sales: Vec<Sale> = published.rows("sales");
+    let of_kind = |kind| sales.iter().filter(move |sale| sale.kind == kind);
+    assert_eq!(of_kind(SaleKind::Cancellation).count(), 30);
+    for undone in of_kind(SaleKind::Cancellation) {
+        let sale = of_kind(SaleKind::Sale).find(|sale| sale.units == -undone.units);
+        assert_eq!(sale.expect("what was sold").half(), undone.half());
+    }
+    let n_first = of_kind(SaleKind::Sale).filter(|sale| sale.half() == Half::First).count();
+    assert!((10..=30).contains(&n_first), "{n_first}");
+}
+
+#[test]
+fn sales_are_cut_in_halves_by_what_the_mapping_names() {
+    let thinned_by = |mapping: &str| {
+        let shop = Shop::new(mapping)
+            .with("orders.csv", format!("{HEADER}1,ann,P1,2010-03-01,2,9.5,Lamp\n"));
+        shop.ingest().expect("a data set").dataset().thinned_by
+    };
+    let no_buyer = ORDERS.replace(", customer = \"who\"", "");
+    let neither = no_buyer.replace("order = \"order\", ", "");
+    assert_eq!(thinned_by(ORDERS), Some(ThinnedBy::Buyer));
+    assert_eq!(thinned_by(&no_buyer), Some(ThinnedBy::Order));
+    assert_eq!(thinned_by(&neither), None);
 }

@@ -181,11 +181,18 @@ impl Shapes {
         weights
     }
 
+    /// The same from [`Shapes::log_likelihoods`] that were computed before.
+    pub fn posterior_of(&self, log_likelihoods: &[f32], prior: &[f64], lambda: f64) -> Vec<f64> {
+        let mut weights: Vec<f64> = log_likelihoods.iter().map(|value| f64::from(*value)).collect();
+        weigh(&mut weights, prior, lambda);
+        weights
+    }
+
     /// Prior of the shapes from lives of training products: 8 steps of EM from
     /// [`Shapes::flat_prior`], 0.02 added to each point of the grid.
     ///
     /// `lives` holds the [`Shapes::log_likelihoods`] of each.
-    pub fn fit_prior(&self, lives: &[Vec<f32>], lambda: f64) -> Vec<f64> {
+    pub fn fit_prior<L: AsRef<[f32]>>(&self, lives: &[L], lambda: f64) -> Vec<f64> {
         let mut prior = self.flat_prior();
         let mut weights = vec![0.0; self.n_shapes()];
         for _ in 0..8 {
@@ -193,7 +200,7 @@ impl Shapes {
                 self.multiplicities().iter().map(|count| 0.02 * count).collect();
             for life in lives {
                 weights.clear();
-                weights.extend(life.iter().map(|value| f64::from(*value)));
+                weights.extend(life.as_ref().iter().map(|value| f64::from(*value)));
                 weigh(&mut weights, &prior, lambda);
                 counts.iter_mut().zip(&weights).for_each(|(count, weight)| *count += weight);
             }

@@ -4,13 +4,13 @@
 //! A life may begin long before the panel, or within it. The true stage is the level rule on the
 //! noise-free level within each launch, and *ended* from the day on which the shop takes it off.
 
-use lifecycle::Stage;
+use lifecycle::{Stage, level_rule};
 
 use super::calendar::Calendar;
 use super::ranges;
 use super::shape::{Ages, Curve, Pace};
 use crate::draws::{Draws, spread};
-use crate::life::{AHEAD_WEEKS, level_rule};
+use crate::life::AHEAD_WEEKS;
 
 /// Weeks in a year.
 const YEAR: f64 = 365.25 / 7.0;
