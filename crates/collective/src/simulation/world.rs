@@ -1,0 +1,515 @@
+//! The world: what happens when, and what must hold whenever something happened.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use super::faults::{self, Farewell, Fault};
+use super::worker::{Content, Job, Packet, Skew, Worker};
+use super::{OPERATION_MAX, RECOVERY_MAX, Tally, Violation};
+use crate::frame::FrameError;
+use crate::rendezvous::{Coordinator, Event, Member, Reply, Request, Terms};
+
+/// Without a packet, an operation is given up after that.
+const SILENCE_MAX: Duration = Duration::from_secs(5);
+
+/// Between two looks of a worker at its clock.
+const WAKE: Duration = Duration::from_millis(250);
+
+/// Operations after which a worker makes room for those who wait.
+const CHECKPOINT: u32 = 5;
+
+#[derive(Debug)]
+enum Happening {
+    /// A worker looks at its clock.
+    Wake {
+        slot: usize,
+        id: u64,
+    },
+    /// A worker begins its next operation.
+    Begin {
+        slot: usize,
+        id: u64,
+        generation: u64,
+    },
+    /// Something came over a worker's link.
+    Packet {
+        slot: usize,
+        packet: Packet,
+    },
+    /// An answer of the coordinator came.
+    Reply {
+        slot: usize,
+        id: u64,
+        number: u64,
+        reply: Reply,
+    },
+    /// A request came to the coordinator.
+    Request {
+        slot: usize,
+        request: Request,
+    },
+    Fault(Fault),
+    Restart {
+        slot: usize,
+    },
+    RestartCoordinator,
+}
+
+#[derive(Debug)]
+pub(super) struct World {
+    seed: u64,
+    rng: ChaCha8Rng,
+    now: Duration,
+    queue: BTreeMap<(Duration, u64), Happening>,
+    n_queued: u64,
+    terms: Terms,
+    coordinator: Option<Coordinator>,
+    coordinator_skew: Skew,
+    workers: Vec<Worker>,
+    /// From where, to where, until when.
+    cuts: Vec<(usize, usize, Duration)>,
+    /// When the last packet of a link arrives: sender, generation, receiving place.
+    links: BTreeMap<(u64, u64, usize), Duration>,
+    calm_at: Duration,
+    /// The last generation that a worker began.
+    latest: u64,
+    /// The last one that the coordinator started: all that outlives it.
+    stored: u64,
+    tally: Tally,
+    lines: Option<Vec<String>>,
+}
+
+type Outcome = Result<(), String>;
+
+impl World {
+    pub(super) fn new(seed: u64, is_traced: bool) -> Self {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let n = rng.random_range(2..=5);
+        let terms = Terms::new(rng.random_range(1..=n), n);
+        let (faults, calm_at) = faults::plan(&mut rng, n);
+        let skew = skew(&mut rng);
+        let mut world = Self {
+            seed,
+            rng,
+            now: Duration::ZERO,
+            queue: BTreeMap::new(),
+            n_queued: 0,
+            terms,
+            coordinator: Coordinator::new(terms).ok(),
+            coordinator_skew: skew,
+            workers: Vec::new(),
+            cuts: Vec::new(),
+            links: BTreeMap::new(),
+            calm_at,
+            latest: 0,
+            stored: 0,
+            tally: Tally::default(),
+            lines: is_traced.then(Vec::new),
+        };
+        for slot in 0..n {
+            let worker = world.worker(slot, slot as u64 + 1);
+            world.workers.push(worker);
+            world.at(Duration::ZERO, Happening::Wake { slot, id: slot as u64 + 1 });
+        }
+        for (at, fault) in faults {
+            world.at(at, Happening::Fault(fault));
+        }
+        world
+    }
+
+    pub(super) fn into_lines(self) -> Vec<String> {
+        self.lines.unwrap_or_default()
+    }
+
+    pub(super) fn run(&mut self) -> Result<Tally, Violation> {
+        let end = self.calm_at + RECOVERY_MAX;
+        while let Some(((at, _), happening)) = self.queue.pop_first() {
+            if at > end {
+                break;
+            }
+            self.now = at;
+            self.happen(happening)
+                .and_then(|()| self.check_one_generation())
+                .map_err(|what| self.violation(what))?;
+        }
+        let recent = end - Duration::from_secs(3);
+        for (slot, worker) in self.workers.iter().enumerate() {
+            if worker.completed_at < recent {
+                return Err(self.violation(format!("worker {slot} is not at work again")));
+            }
+        }
+        Ok(self.tally)
+    }
+
+    fn violation(&self, what: String) -> Violation {
+        Violation { seed: self.seed, at: self.now, what }
+    }
+
+    fn worker(&mut self, slot: usize, id: u64) -> Worker {
+        let skew = skew(&mut self.rng);
+        let member = Member::new(self.terms, id, slot as u32, None);
+        let mut member = member.expect("the terms are checked");
+        member.join(skew.read(self.now), slot.to_string());
+        Worker {
+            id,
+            is_alive: true,
+            paused_until: Duration::ZERO,
+            skew,
+            member,
+            job: None,
+            early: Vec::new(),
+            completed_at: Duration::ZERO,
+        }
+    }
+
+    fn at(&mut self, at: Duration, happening: Happening) {
+        self.queue.insert((at, self.n_queued), happening);
+        self.n_queued += 1;
+    }
+
+    fn say(&mut self, line: impl FnOnce() -> String) {
+        if let Some(lines) = &mut self.lines {
+            lines.push(format!("{:>9.3} {}", self.now.as_secs_f64(), line()));
+        }
+    }
+
+    /// The worker's own time.
+    fn local(&self, slot: usize) -> Duration {
+        self.workers[slot].skew.read(self.now)
+    }
+
+    /// When what is sent now arrives.
+    fn arrival(&mut self, from: usize, to: usize) -> Duration {
+        let longest = match self.rng.random_range(0..100) {
+            0 => 6_000,
+            1..5 => 1_000,
+            _ => 20,
+        };
+        let delay = Duration::from_millis(self.rng.random_range(1..=longest));
+        let now = self.now;
+        self.cuts.retain(|(_, _, until)| *until > now);
+        let cut = self.cuts.iter().filter(|(a, b, _)| (*a, *b) == (from, to));
+        cut.map(|(_, _, until)| *until).fold(now, Duration::max) + delay
+    }
+
+    fn happen(&mut self, happening: Happening) -> Outcome {
+        let slot = match &happening {
+            Happening::Wake { slot, id }
+            | Happening::Begin { slot, id, .. }
+            | Happening::Reply { slot, id, .. } => {
+                if self.workers[*slot].id != *id || !self.workers[*slot].is_alive {
+                    return Ok(());
+                }
+                Some(*slot)
+            }
+            Happening::Packet { slot, .. } => Some(*slot),
+            _ => None,
+        };
+        // Who is stopped finds all that came when it goes on.
+        let paused_until = slot.map_or(Duration::ZERO, |slot| self.workers[slot].paused_until);
+        if paused_until > self.now {
+            self.at(paused_until, happening);
+            return Ok(());
+        }
+        match happening {
+            Happening::Wake { slot, id } => {
+                self.at(self.now + WAKE, Happening::Wake { slot, id });
+                self.wake(slot)
+            }
+            Happening::Begin { slot, generation, .. } => self.begin(slot, generation),
+            Happening::Packet { slot, packet } => self.take(slot, packet),
+            Happening::Reply { slot, number, reply, .. } => {
+                let local = self.local(slot);
+                let event = self.workers[slot].member.receive(local, number, reply);
+                self.follow(slot, event)
+            }
+            Happening::Request { slot, request } => {
+                self.answer(slot, request);
+                Ok(())
+            }
+            Happening::Fault(fault) => {
+                self.suffer(fault);
+                Ok(())
+            }
+            Happening::Restart { slot } => {
+                let id = self.workers[slot].id + 100;
+                self.say(|| format!("worker {slot} starts as {id}"));
+                self.workers[slot] = self.worker(slot, id);
+                self.at(self.now, Happening::Wake { slot, id });
+                Ok(())
+            }
+            Happening::RestartCoordinator => {
+                let (after, now) = (self.stored, self.coordinator_skew.read(self.now));
+                self.say(|| format!("the coordinator is back after generation {after}"));
+                self.coordinator = Coordinator::recovered(self.terms, after, now).ok();
+                Ok(())
+            }
+        }
+    }
+
+    fn suffer(&mut self, fault: Fault) {
+        self.say(|| format!("{fault:?}"));
+        match fault {
+            Fault::Kill { slot, farewell, back } => {
+                if !self.workers[slot].is_alive {
+                    return;
+                }
+                if farewell == Farewell::Left {
+                    let local = self.local(slot);
+                    let request = self.workers[slot].member.leave(local);
+                    self.ask(slot, request);
+                }
+                if farewell != Farewell::Nothing {
+                    self.close(slot);
+                }
+                self.workers[slot].is_alive = false;
+                self.workers[slot].job = None;
+                self.at(back, Happening::Restart { slot });
+            }
+            Fault::Pause { slot, until } => {
+                let worker = &mut self.workers[slot];
+                worker.paused_until = worker.paused_until.max(until);
+            }
+            Fault::Cut { from, to, until } => self.cuts.push((from, to, until)),
+            Fault::Coordinator { back } => {
+                if self.coordinator.take().is_some() {
+                    self.at(back, Happening::RestartCoordinator);
+                }
+            }
+        }
+    }
+
+    fn ask(&mut self, slot: usize, request: Request) {
+        let coordinator = self.workers.len();
+        for _ in 0..self.n_copies() {
+            let at = self.arrival(slot, coordinator);
+            self.at(at, Happening::Request { slot, request: request.clone() });
+        }
+    }
+
+    fn answer(&mut self, slot: usize, request: Request) {
+        let now = self.coordinator_skew.read(self.now);
+        let (id, number) = (request.worker, request.number);
+        let Some(coordinator) = &mut self.coordinator else { return };
+        let reply = coordinator.answer(now, request);
+        self.stored = coordinator.generation();
+        let from = self.workers.len();
+        for _ in 0..self.n_copies() {
+            let at = self.arrival(from, slot);
+            self.at(at, Happening::Reply { slot, id, number, reply: reply.clone() });
+        }
+    }
+
+    /// Requests and replies get lost at times, and come twice at times.
+    fn n_copies(&mut self) -> usize {
+        match self.rng.random_range(0..50) {
+            0 => 0,
+            1 => 2,
+            _ => 1,
+        }
+    }
+
+    fn wake(&mut self, slot: usize) -> Outcome {
+        let local = self.local(slot);
+        let event = self.workers[slot].member.stop_due(local);
+        self.follow(slot, event)?;
+        self.send(slot, Content::Alive);
+        let worker = &mut self.workers[slot];
+        let n_waiting = worker.member.n_waiting();
+        if let Some(job) = &worker.job {
+            let is_idle = job.exchange.is_none();
+            let is_silent = !is_idle && local.saturating_sub(job.heard) > SILENCE_MAX;
+            let makes_room = is_idle && n_waiting > 0 && job.sequence >= CHECKPOINT;
+            if is_silent || makes_room {
+                self.rejoin(slot, if is_silent { "silence" } else { "room" });
+            } else if !is_idle && self.now > job.began + OPERATION_MAX {
+                return Err(format!("an operation of worker {slot} hangs"));
+            }
+        }
+        if let Some(request) = self.workers[slot].member.request_due(local) {
+            self.ask(slot, request);
+        }
+        Ok(())
+    }
+
+    fn follow(&mut self, slot: usize, event: Option<Event>) -> Outcome {
+        match event {
+            None => Ok(()),
+            Some(Event::Refused(refusal)) => Err(format!("worker {slot} is refused: {refusal}")),
+            Some(Event::Stop(stop)) => {
+                self.say(|| format!("worker {slot} stops: {stop:?}"));
+                self.rejoin(slot, "stopped");
+                Ok(())
+            }
+            Some(Event::Start(assignment)) => {
+                let (generation, local) = (assignment.generation, self.local(slot));
+                self.say(|| format!("worker {slot} starts {assignment:?}"));
+                if generation < self.latest {
+                    return Err(format!("{generation} begins after {}", self.latest));
+                }
+                self.tally.n_generations += u64::from(generation > self.latest);
+                self.latest = generation;
+                let worker = &mut self.workers[slot];
+                worker.job = Some(Job::new(&assignment, local));
+                for packet in std::mem::take(&mut worker.early) {
+                    self.take(slot, packet)?;
+                }
+                self.begin_soon(slot, generation);
+                Ok(())
+            }
+        }
+    }
+
+    fn begin_soon(&mut self, slot: usize, generation: u64) {
+        let at = self.now + Duration::from_millis(self.rng.random_range(10..400));
+        self.at(at, Happening::Begin { slot, id: self.workers[slot].id, generation });
+    }
+
+    fn begin(&mut self, slot: usize, generation: u64) -> Outcome {
+        let local = self.local(slot);
+        let event = self.workers[slot].member.stop_due(local);
+        self.follow(slot, event)?;
+        let now = self.now;
+        if let Some(job) = &mut self.workers[slot].job
+            && job.session.generation == generation
+            && job.exchange.is_none()
+        {
+            job.exchange = Some(job.operation());
+            (job.began, job.heard) = (now, local);
+        }
+        self.pump(slot)
+    }
+
+    /// A packet comes: what is of a generation that this worker is not in yet is kept, as the
+    /// handshake keeps who connects early.
+    fn take(&mut self, slot: usize, packet: Packet) -> Outcome {
+        let local = self.local(slot);
+        let worker = &mut self.workers[slot];
+        let Packet { generation, content } = &packet;
+        match &mut worker.job {
+            Some(job) if *generation <= job.session.generation => {
+                let is_ours = *generation == job.session.generation;
+                if is_ours {
+                    job.heard = local;
+                }
+                if is_ours || matches!(content, Content::Frame(_)) {
+                    job.inbox.push_back(packet.content);
+                }
+                self.pump(slot)
+            }
+            _ if worker.is_alive => {
+                worker.early.push(packet);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Sends what can be sent, and takes what came, as far as it goes.
+    fn pump(&mut self, slot: usize) -> Outcome {
+        let mut frame = Vec::new();
+        loop {
+            let Some(job) = &mut self.workers[slot].job else { return Ok(()) };
+            let Some(exchange) = &mut job.exchange else { return Ok(()) };
+            if exchange.send(&mut frame) {
+                let content = Content::Frame(std::mem::take(&mut frame));
+                self.send(slot, content);
+                continue;
+            }
+            if exchange.is_done() {
+                return self.complete(slot);
+            }
+            match job.inbox.pop_front() {
+                None => return Ok(()),
+                Some(Content::Alive) => {}
+                Some(Content::Closed) => {
+                    self.rejoin(slot, "closed");
+                    return Ok(());
+                }
+                Some(Content::Frame(frame)) => match exchange.receive(&frame) {
+                    Ok(()) => {}
+                    Err(FrameError::Generation { .. }) => self.tally.n_refused += 1,
+                    Err(error) => return Err(format!("worker {slot} was sent nonsense: {error}")),
+                },
+            }
+        }
+    }
+
+    fn complete(&mut self, slot: usize) -> Outcome {
+        let local = self.local(slot);
+        let event = self.workers[slot].member.stop_due(local);
+        if event.is_some() {
+            return self.follow(slot, event); // what it did does not count
+        }
+        let latest = self.latest;
+        let worker = &mut self.workers[slot];
+        let Some(job) = &mut worker.job else { return Ok(()) };
+        let Some(exchange) = job.exchange.take() else { return Ok(()) };
+        let (generation, sequence) = (job.session.generation, job.sequence);
+        if exchange.into_values() != job.expected() {
+            return Err(format!("operation {sequence} of generation {generation} came out wrong"));
+        }
+        if generation < latest {
+            return Err(format!("worker {slot} completes in {generation}, after {latest} began"));
+        }
+        job.sequence += 1;
+        worker.completed_at = self.now;
+        self.tally.n_operations += 1;
+        self.begin_soon(slot, generation);
+        Ok(())
+    }
+
+    fn send(&mut self, slot: usize, content: Content) {
+        let worker = &self.workers[slot];
+        let Some(job) = &worker.job else { return };
+        let (next, generation, id) = (job.next, job.session.generation, worker.id);
+        let at = self.arrival(slot, next);
+        let last = self.links.entry((id, generation, next)).or_default();
+        *last = at.max(*last);
+        let at = *last;
+        let packet = Packet { generation, content };
+        self.at(at, Happening::Packet { slot: next, packet });
+    }
+
+    fn close(&mut self, slot: usize) {
+        self.send(slot, Content::Closed);
+        self.workers[slot].job = None;
+    }
+
+    /// A worker stops, and asks for a rank in the next generation.
+    fn rejoin(&mut self, slot: usize, why: &str) {
+        self.say(|| format!("worker {slot} joins anew: {why}"));
+        self.tally.n_failures += u64::from(self.workers[slot].job.is_some());
+        self.close(slot);
+        let local = self.local(slot);
+        self.workers[slot].member.join(local, slot.to_string());
+    }
+
+    fn check_one_generation(&self) -> Outcome {
+        let mut held = None;
+        for (slot, worker) in self.workers.iter().enumerate() {
+            let Some(generation) = worker.member.holds(self.local(slot)) else { continue };
+            if !worker.is_alive || worker.job.is_none() {
+                continue;
+            }
+            match held {
+                Some((other, theirs)) if theirs != generation => {
+                    return Err(format!(
+                        "worker {other} holds a lease of {theirs}, worker {slot} of {generation}"
+                    ));
+                }
+                _ => held = Some((slot, generation)),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A clock up to 2 % wrong, begun at another time.
+fn skew(rng: &mut ChaCha8Rng) -> Skew {
+    let offset = Duration::from_millis(rng.random_range(0..100_000));
+    Skew { offset, rate: rng.random_range(0.98..1.02) }
+}
