@@ -259,8 +259,9 @@ impl<V: DerefMut<Target = [f32]>> Exchange<V> {
 
     /// The segment of a step: sent with `behind` 0, received with 1.
     fn segment(&self, step: usize, behind: usize) -> &Range<usize> {
-        let n = self.segments.len();
-        &self.segments[(self.session.rank + 2 * n - step - behind) % n]
+        let n = self.session.n_ranks;
+        let segment = (self.session.rank + 2 * n - step - behind) % n;
+        self.segments.get(segment).unwrap_or(&self.segments[0]) // of a broadcast there is one
     }
 
     fn chunk(&self, step: usize, chunk: usize, behind: usize) -> Range<usize> {

@@ -145,6 +145,8 @@ impl Coordinator {
             self.working.remove(&worker); // it stopped
             self.is_ended = true;
         }
+        // Two at one address: the other one has died, or will ask again.
+        self.waiting.retain(|other, known| *other == worker || known.address != seat.address);
         if self.waiting.insert(worker, seat).is_none() {
             self.came = Some((self.came.map_or(now, |(first, _)| first), now));
         }

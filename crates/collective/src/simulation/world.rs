@@ -183,9 +183,10 @@ impl World {
 
     /// When what is sent now arrives.
     fn arrival(&mut self, from: usize, to: usize) -> Duration {
-        let longest = match self.rng.random_range(0..100) {
-            0 => 6_000,
-            1..5 => 1_000,
+        let is_calm = self.now >= self.calm_at;
+        let longest = match self.rng.random_range(0..500) {
+            0 if !is_calm => 6_000,
+            1..10 if !is_calm => 500,
             _ => 20,
         };
         let delay = Duration::from_millis(self.rng.random_range(1..=longest));
@@ -432,6 +433,11 @@ impl World {
                 Some(Content::Frame(frame)) => match exchange.receive(&frame) {
                     Ok(()) => {}
                     Err(FrameError::Generation { .. }) => self.tally.n_refused += 1,
+                    Err(FrameError::Rank { .. }) => {
+                        // A request of a dead worker came late, so that its place has two ranks.
+                        self.rejoin(slot, "two ranks in one place");
+                        return Ok(());
+                    }
                     Err(error) => return Err(format!("worker {slot} was sent nonsense: {error}")),
                 },
             }
