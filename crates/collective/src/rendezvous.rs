@@ -130,8 +130,11 @@ pub enum Reply {
         /// Workers that wait and would find room.
         n_waiting: usize,
     },
-    /// Stop: the generation is over.
-    Ended,
+    /// Stop, or do not begin: the generation is over.
+    Ended {
+        /// The last one that started.
+        generation: u64,
+    },
     /// No: asking again will not help.
     Refused(Refusal),
 }

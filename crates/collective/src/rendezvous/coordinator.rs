@@ -116,7 +116,7 @@ impl Coordinator {
             Ask::Leave => {
                 self.waiting.remove(&worker);
                 self.is_ended |= self.working.remove(&worker).is_some();
-                Reply::Ended
+                self.ended()
             }
         }
     }
@@ -138,8 +138,12 @@ impl Coordinator {
     fn join(&mut self, now: Duration, worker: u64, after: u64, seat: Seat) -> Reply {
         if let Some(working) = self.working.get_mut(&worker) {
             if after < self.generation {
-                // It has not heard of its rank yet, or not of the generation's end.
-                (working.number, working.until) = (seat.number, seat.until);
+                // It has not heard of its rank yet. Once it is too late it shall not: its lease
+                // then stays what it was, for an earlier answer may still be on its way to it.
+                working.number = seat.number;
+                if !self.is_ended {
+                    working.until = seat.until;
+                }
                 return self.assigned(worker);
             }
             self.working.remove(&worker); // it stopped
@@ -156,17 +160,23 @@ impl Coordinator {
 
     fn renew(&mut self, worker: u64, number: u64, generation: u64, until: Duration) -> Reply {
         if generation != self.generation || self.is_ended {
-            return Reply::Ended;
+            return self.ended();
         }
         let room = self.terms.n_workers_max.saturating_sub(self.working.len());
-        let Some(seat) = self.working.get_mut(&worker) else { return Reply::Ended };
+        let Some(seat) = self.working.get_mut(&worker) else {
+            return Reply::Ended { generation: self.generation };
+        };
         (seat.number, seat.until) = (number, until);
         Reply::Renewed { n_waiting: self.waiting.len().min(room) }
     }
 
+    fn ended(&self) -> Reply {
+        Reply::Ended { generation: self.generation }
+    }
+
     fn assigned(&self, worker: u64) -> Reply {
         match self.working.get(&worker) {
-            Some(_) if self.is_ended => Reply::Waiting,
+            Some(_) if self.is_ended => self.ended(),
             Some(seat) => Reply::Assigned(Assignment {
                 generation: self.generation,
                 rank: seat.rank,

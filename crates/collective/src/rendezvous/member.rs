@@ -131,7 +131,14 @@ impl Member {
                 *n_waiting = reported;
                 self.stop_due(now)
             }
-            (Phase::Working { .. }, Reply::Ended) => {
+            (Phase::Joining { address }, Reply::Ended { generation }) => {
+                // A rank in it that comes late is forgotten with what was asked before.
+                let address = std::mem::take(address);
+                self.after = self.after.max(generation);
+                self.enter(now, Phase::Joining { address });
+                None
+            }
+            (Phase::Working { .. }, Reply::Ended { .. }) => {
                 self.enter(now, Phase::Out);
                 Some(Event::Stop(Stop::Ended))
             }
