@@ -26,8 +26,9 @@ use std::time::Duration;
 
 use world::World;
 
-/// Longest operation: a cut that is noticed by silence, behind another one that is.
-pub const OPERATION_MAX: Duration = Duration::from_secs(12);
+/// Longest operation: a few stalls in a row, each too short to be noticed by its silence, and one
+/// that is.
+pub const OPERATION_MAX: Duration = Duration::from_secs(20);
 
 /// From calm to work: the coordinator's quiet time or a lost worker's lease, then settling, then
 /// whoever came late is taken in.

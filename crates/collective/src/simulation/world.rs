@@ -18,6 +18,9 @@ const SILENCE_MAX: Duration = Duration::from_secs(5);
 /// Between two looks of a worker at its clock.
 const WAKE: Duration = Duration::from_millis(250);
 
+/// Looks at its clock between two signs of life.
+const N_WAKES_ALIVE: u128 = 4;
+
 /// Operations after which a worker makes room for those who wait.
 const CHECKPOINT: u32 = 5;
 
@@ -317,7 +320,6 @@ impl World {
         let local = self.local(slot);
         let event = self.workers[slot].member.stop_due(local);
         self.follow(slot, event)?;
-        self.send(slot, Content::Alive);
         let worker = &mut self.workers[slot];
         let n_waiting = worker.member.n_waiting();
         if let Some(job) = &worker.job {
@@ -329,6 +331,10 @@ impl World {
             } else if !is_idle && self.now > job.began + OPERATION_MAX {
                 return Err(format!("an operation of worker {slot} hangs"));
             }
+        }
+        let is_alive_due = self.now.as_millis() / WAKE.as_millis() % N_WAKES_ALIVE == 0;
+        if is_alive_due {
+            self.send(slot, Content::Alive);
         }
         if let Some(request) = self.workers[slot].member.request_due(local) {
             self.ask(slot, request);
