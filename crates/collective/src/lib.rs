@@ -116,7 +116,9 @@ pub trait Collective: Send {
             return Err(Error::Weightless { total });
         }
         let share = weight / total;
-        values.iter_mut().for_each(|value| *value *= share);
+        for value in &mut *values {
+            *value *= share;
+        }
         self.all_reduce(values, Reduction::Sum, precision)?;
         Ok(total)
     }

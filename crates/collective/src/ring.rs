@@ -141,7 +141,9 @@ impl<L: Link> Collective for Ring<L> {
         })?;
         if reduction == Reduction::Mean && self.n_ranks() > 1 {
             let n_ranks = self.n_ranks() as f32;
-            values.iter_mut().for_each(|value| *value /= n_ranks);
+            for value in values {
+                *value /= n_ranks;
+            }
         }
         Ok(())
     }

@@ -18,6 +18,7 @@
 //! shows what happened.
 
 mod faults;
+mod network;
 mod worker;
 mod world;
 

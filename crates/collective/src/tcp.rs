@@ -62,7 +62,7 @@ impl Default for Limits {
         Self {
             connect_max: Duration::from_secs(10),
             silence_max: Duration::from_secs(5),
-            operation_max: Duration::from_secs(600),
+            operation_max: Duration::from_mins(10),
             alive: Duration::from_secs(1),
         }
     }
@@ -126,6 +126,7 @@ impl Listener {
 
 /// Closes the ring of a generation: connects to the next rank and waits for the previous one.
 pub fn connect(listener: Listener, assignment: &Assignment, config: &Config) -> Result<Tcp, Error> {
+    let Listener { listener, .. } = listener; // it goes with this function
     let Assignment { generation, rank, addresses } = assignment;
     let n_ranks = addresses.len();
     if *rank >= n_ranks || n_ranks > N_RANKS_MAX {
@@ -137,8 +138,7 @@ pub fn connect(listener: Listener, assignment: &Assignment, config: &Config) -> 
     if n_ranks == 1 {
         return Ok(Ring::new(session, Connections::alone(config)));
     }
-    let (incoming, outgoing) =
-        handshake::close_ring(&listener.listener, session, addresses, config)?;
+    let (incoming, outgoing) = handshake::close_ring(&listener, session, addresses, config)?;
     Ok(Ring::new(session, Connections::new(session, incoming, outgoing, config)?))
 }
 

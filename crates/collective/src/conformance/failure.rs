@@ -66,7 +66,7 @@ fn lose<C: Collective>(
         let began = clock();
         let outcomes = on_all(&mut ranks, |rank| {
             let outcome = operation(rank);
-            (outcome, clock() - began, rank.barrier())
+            (outcome, clock().saturating_sub(began), rank.barrier())
         });
         for (rank, (outcome, took, further)) in outcomes.into_iter().enumerate() {
             let error = outcome.expect_err("a lost rank is missed");

@@ -88,7 +88,7 @@ fn a_member_that_is_cut_off_stops_before_the_rest_starts_again() {
     }
     let at = |wanted: &(usize, Event)| {
         let (at, _) = events.iter().find(|(_, event)| event == wanted).expect("it happened");
-        (*at - cut_at).as_secs_f64()
+        at.saturating_sub(cut_at).as_secs_f64()
     };
     let lost = at(&(1, Event::Stop(Stop::LeaseOver)));
     let again = at(&(0, start(2, 0, &["host-0"])));
@@ -129,7 +129,7 @@ fn a_coordinator_that_was_lost_waits_for_leases_that_it_may_have_granted() {
     assert_eq!(group.pass(seconds(1.1), &[0]), [(0, Event::Stop(Stop::Ended))]);
     group.members[0].join(group.now, "host-0".into());
     while group.pass(seconds(0.1), &[0]).is_empty() {}
-    assert!(group.now - restarted_at >= terms.lease + terms.margin);
+    assert!(group.now.saturating_sub(restarted_at) >= terms.lease + terms.margin);
     assert_eq!(group.members[0].holds(group.now), Some(2));
 }
 

@@ -25,7 +25,7 @@ const N_WAKES_ALIVE: u128 = 4;
 const CHECKPOINT: u32 = 5;
 
 #[derive(Debug)]
-enum Happening {
+pub(super) enum Happening {
     /// A worker looks at its clock.
     Wake {
         slot: usize,
@@ -63,26 +63,26 @@ enum Happening {
 
 #[derive(Debug)]
 pub(super) struct World {
-    seed: u64,
-    rng: ChaCha8Rng,
-    now: Duration,
-    queue: BTreeMap<(Duration, u64), Happening>,
-    n_queued: u64,
-    terms: Terms,
-    coordinator: Option<Coordinator>,
-    coordinator_skew: Skew,
-    workers: Vec<Worker>,
+    pub(super) seed: u64,
+    pub(super) rng: ChaCha8Rng,
+    pub(super) now: Duration,
+    pub(super) queue: BTreeMap<(Duration, u64), Happening>,
+    pub(super) n_queued: u64,
+    pub(super) terms: Terms,
+    pub(super) coordinator: Option<Coordinator>,
+    pub(super) coordinator_skew: Skew,
+    pub(super) workers: Vec<Worker>,
     /// From where, to where, until when.
-    cuts: Vec<(usize, usize, Duration)>,
+    pub(super) cuts: Vec<(usize, usize, Duration)>,
     /// When the last packet of a link arrives: sender, generation, receiving place.
-    links: BTreeMap<(u64, u64, usize), Duration>,
-    calm_at: Duration,
+    pub(super) links: BTreeMap<(u64, u64, usize), Duration>,
+    pub(super) calm_at: Duration,
     /// The last generation that a worker began.
-    latest: u64,
+    pub(super) latest: u64,
     /// The last one that the coordinator started: all that outlives it.
-    stored: u64,
-    tally: Tally,
-    lines: Option<Vec<String>>,
+    pub(super) stored: u64,
+    pub(super) tally: Tally,
+    pub(super) lines: Option<Vec<String>>,
 }
 
 type Outcome = Result<(), String>;
@@ -138,7 +138,7 @@ impl World {
                 .and_then(|()| self.check_one_generation())
                 .map_err(|what| self.violation(what))?;
         }
-        let recent = end - Duration::from_secs(3);
+        let recent = end.saturating_sub(Duration::from_secs(3));
         for (slot, worker) in self.workers.iter().enumerate() {
             if worker.completed_at < recent {
                 return Err(self.violation(format!("worker {slot} is not at work again")));
@@ -168,7 +168,7 @@ impl World {
         }
     }
 
-    fn at(&mut self, at: Duration, happening: Happening) {
+    pub(super) fn at(&mut self, at: Duration, happening: Happening) {
         self.queue.insert((at, self.n_queued), happening);
         self.n_queued += 1;
     }
@@ -180,23 +180,8 @@ impl World {
     }
 
     /// The worker's own time.
-    fn local(&self, slot: usize) -> Duration {
+    pub(super) fn local(&self, slot: usize) -> Duration {
         self.workers[slot].skew.read(self.now)
-    }
-
-    /// When what is sent now arrives.
-    fn arrival(&mut self, from: usize, to: usize) -> Duration {
-        let is_calm = self.now >= self.calm_at;
-        let longest = match self.rng.random_range(0..500) {
-            0 if !is_calm => 6_000,
-            1..10 if !is_calm => 500,
-            _ => 20,
-        };
-        let delay = Duration::from_millis(self.rng.random_range(1..=longest));
-        let now = self.now;
-        self.cuts.retain(|(_, _, until)| *until > now);
-        let cut = self.cuts.iter().filter(|(a, b, _)| (*a, *b) == (from, to));
-        cut.map(|(_, _, until)| *until).fold(now, Duration::max) + delay
     }
 
     fn happen(&mut self, happening: Happening) -> Outcome {
@@ -264,7 +249,7 @@ impl World {
                 if farewell == Farewell::Left {
                     let local = self.local(slot);
                     let request = self.workers[slot].member.leave(local);
-                    self.ask(slot, request);
+                    self.ask(slot, &request);
                 }
                 if farewell != Farewell::Nothing {
                     self.close(slot);
@@ -286,36 +271,6 @@ impl World {
         }
     }
 
-    fn ask(&mut self, slot: usize, request: Request) {
-        let coordinator = self.workers.len();
-        for _ in 0..self.n_copies() {
-            let at = self.arrival(slot, coordinator);
-            self.at(at, Happening::Request { slot, request: request.clone() });
-        }
-    }
-
-    fn answer(&mut self, slot: usize, request: Request) {
-        let now = self.coordinator_skew.read(self.now);
-        let (id, number) = (request.worker, request.number);
-        let Some(coordinator) = &mut self.coordinator else { return };
-        let reply = coordinator.answer(now, request);
-        self.stored = coordinator.generation();
-        let from = self.workers.len();
-        for _ in 0..self.n_copies() {
-            let at = self.arrival(from, slot);
-            self.at(at, Happening::Reply { slot, id, number, reply: reply.clone() });
-        }
-    }
-
-    /// Requests and replies get lost at times, and come twice at times.
-    fn n_copies(&mut self) -> usize {
-        match self.rng.random_range(0..50) {
-            0 => 0,
-            1 => 2,
-            _ => 1,
-        }
-    }
-
     fn wake(&mut self, slot: usize) -> Outcome {
         let local = self.local(slot);
         let event = self.workers[slot].member.stop_due(local);
@@ -332,12 +287,12 @@ impl World {
                 return Err(format!("an operation of worker {slot} hangs"));
             }
         }
-        let is_alive_due = self.now.as_millis() / WAKE.as_millis() % N_WAKES_ALIVE == 0;
+        let is_alive_due = (self.now.as_millis() / WAKE.as_millis()).is_multiple_of(N_WAKES_ALIVE);
         if is_alive_due {
             self.send(slot, Content::Alive);
         }
         if let Some(request) = self.workers[slot].member.request_due(local) {
-            self.ask(slot, request);
+            self.ask(slot, &request);
         }
         Ok(())
     }
@@ -472,23 +427,6 @@ impl World {
         self.tally.n_operations += 1;
         self.begin_soon(slot, generation);
         Ok(())
-    }
-
-    fn send(&mut self, slot: usize, content: Content) {
-        let worker = &self.workers[slot];
-        let Some(job) = &worker.job else { return };
-        let (next, generation, id) = (job.next, job.session.generation, worker.id);
-        let at = self.arrival(slot, next);
-        let last = self.links.entry((id, generation, next)).or_default();
-        *last = at.max(*last);
-        let at = *last;
-        let packet = Packet { generation, content };
-        self.at(at, Happening::Packet { slot: next, packet });
-    }
-
-    fn close(&mut self, slot: usize) {
-        self.send(slot, Content::Closed);
-        self.workers[slot].job = None;
     }
 
     /// A worker stops, and asks for a rank in the next generation.

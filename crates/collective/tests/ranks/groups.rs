@@ -20,7 +20,7 @@ pub(crate) fn quick_limits() -> Limits {
     Limits {
         connect_max: Duration::from_secs(20),
         silence_max: Duration::from_secs(2),
-        operation_max: Duration::from_secs(60),
+        operation_max: Duration::from_mins(1),
         alive: Duration::from_millis(200),
     }
 }

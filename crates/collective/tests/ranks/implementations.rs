@@ -11,12 +11,12 @@ const NOTICED: Duration = Duration::from_secs(5);
 
 #[test]
 fn in_process_reduces() {
-    conformance::reduction(|n_ranks| in_process::group(n_ranks, 1, Duration::from_secs(60)));
+    conformance::reduction(|n_ranks| in_process::group(n_ranks, 1, Duration::from_mins(1)));
 }
 
 #[test]
 fn in_process_notices_losses() {
-    let group = |n_ranks| in_process::group(n_ranks, 1, Duration::from_secs(60));
+    let group = |n_ranks| in_process::group(n_ranks, 1, Duration::from_mins(1));
     conformance::failure(group, NOTICED, &clock());
 }
 

@@ -14,7 +14,7 @@ type Row = ([f32; N_WEIGHTS], f32);
 
 /// Gradient of the mean squared error of a linear model over the rows; 0 where there are none.
 fn gradient(weights: &[f32; N_WEIGHTS], rows: &[Row]) -> Vec<f32> {
-    let mut gradient = vec![0.0; N_WEIGHTS];
+    let mut gradient = [0.0; N_WEIGHTS];
     for (features, target) in rows {
         let answer: f32 = features.iter().zip(weights).map(|(x, w)| x * w).sum();
         for (sum, x) in gradient.iter_mut().zip(features) {
@@ -44,7 +44,7 @@ proptest! {
         cuts.sort_unstable();
         let union = gradient(&weights, &rows);
         let results: Vec<Vec<f32>> = thread::scope(|scope| {
-            let ranks = in_process::group(n_ranks, 1, Duration::from_secs(60));
+            let ranks = in_process::group(n_ranks, 1, Duration::from_mins(1));
             let threads: Vec<_> = ranks
                 .into_iter()
                 .zip(cuts.windows(2))
