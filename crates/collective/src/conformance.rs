@@ -1,6 +1,6 @@
 //! What every implementation must do: run by the tests of each, also of those that come later.
 //!
-//! [`reduction`] holds results against what is computed serially; [`failure`] takes ranks away and
+//! [`reduction()`] holds results against what is computed serially; [`failure()`] takes ranks away and
 //! waits for the others to notice. Both take a function that makes a group, whose ranks then run
 //! in a thread each. They panic where a promise is broken.
 

@@ -7,8 +7,9 @@ use crate::frame::FrameError;
 
 /// Why an operation did not complete, or a group was not formed.
 ///
-/// After any error the group is over: its links are closed, so that the error reaches all ranks,
-/// and each further operation is [`Error::Broken`]. Ranks meet again in a new generation.
+/// After any error but [`Error::Usage`] and [`Error::Weightless`] the group is over: its links are
+/// closed, so that the error reaches all ranks, and each further operation is [`Error::Broken`].
+/// Ranks meet again in a new generation.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The caller asked for what cannot be.

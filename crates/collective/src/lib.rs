@@ -65,7 +65,8 @@ pub enum Reduction {
 /// # Errors
 ///
 /// A lost or silent rank, wrong frames, or limits passed; see [`Error`]. The group is over then,
-/// and what the values hold is not defined.
+/// and what the values hold is not defined. Some ranks may have completed an operation that others
+/// have an error from: whoever goes on goes back to what all ranks had, a checkpoint.
 pub trait Collective: Send {
     /// This rank, from 0.
     fn rank(&self) -> usize;

@@ -27,9 +27,9 @@ use std::time::Duration;
 
 use world::World;
 
-/// Longest operation: a few stalls in a row, each too short to be noticed by its silence, and one
-/// that is.
-pub const OPERATION_MAX: Duration = Duration::from_secs(20);
+/// Longest operation: a worker that computes for long, a few stalls in a row, each too short to be
+/// noticed by its silence, and one that is.
+pub const OPERATION_MAX: Duration = Duration::from_secs(30);
 
 /// From calm to work: the coordinator's quiet time or a lost worker's lease, then settling, then
 /// whoever came late is taken in.

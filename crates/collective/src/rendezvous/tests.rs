@@ -161,3 +161,23 @@ fn who_cannot_take_part_is_told_why() {
     assert_eq!(join(1, &"a".repeat(ADDRESS_LEN_MAX + 1), None), refused(Refusal::Address));
     assert!(Terms::new(0, 1).check().is_err() && Terms::new(3, 2).check().is_err());
 }
+
+#[test]
+fn who_never_hears_of_its_rank_keeps_nobody_from_the_next_generation() {
+    let mut coordinator = Coordinator::new(Terms::new(2, 2)).unwrap();
+    let mut join = |at: f64, worker: u64, after: u64| {
+        let ask = Ask::Join { address: worker.to_string(), order: 0, n_ranks: None, after };
+        let number = (at * 10.0) as u64;
+        coordinator.answer(seconds(at), Request { worker, number, ask });
+        coordinator.generation()
+    };
+    join(0.0, 1, 0);
+    assert_eq!(join(0.0, 2, 0), 1);
+    // Worker 1 fails; worker 2 asks on, and no answer reaches it.
+    let mut at = 1.0;
+    while join(at, 1, 1) < 2 {
+        join(at, 2, 0);
+        at += 0.2;
+    }
+    assert!((5.5..6.5).contains(&at), "{at}");
+}

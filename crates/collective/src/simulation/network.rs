@@ -24,10 +24,16 @@ impl World {
         cut.map(|(_, _, until)| *until).fold(now, Duration::max) + delay
     }
 
+    /// Requests and replies keep no order among themselves, and take long at times.
+    fn detour(&mut self) -> Duration {
+        let is_long = self.now < self.calm_at && self.rng.random_range(0..30) == 0;
+        Duration::from_millis(if is_long { self.rng.random_range(0..6_000) } else { 0 })
+    }
+
     pub(super) fn ask(&mut self, slot: usize, request: &Request) {
         let coordinator = self.workers.len();
         for _ in 0..self.n_copies() {
-            let at = self.arrival(slot, coordinator);
+            let at = self.arrival(slot, coordinator) + self.detour();
             self.at(at, Happening::Request { slot, request: request.clone() });
         }
     }
@@ -40,7 +46,7 @@ impl World {
         self.stored = coordinator.generation();
         let from = self.workers.len();
         for _ in 0..self.n_copies() {
-            let at = self.arrival(from, slot);
+            let at = self.arrival(from, slot) + self.detour();
             self.at(at, Happening::Reply { slot, id, number, reply: reply.clone() });
         }
     }

@@ -325,8 +325,11 @@ impl World {
         }
     }
 
+    /// A worker computes, mostly not for long, and does not look at its links meanwhile.
     fn begin_soon(&mut self, slot: usize, generation: u64) {
-        let at = self.now + Duration::from_millis(self.rng.random_range(10..400));
+        let is_long = self.now < self.calm_at && self.rng.random_range(0..30) == 0;
+        let longest = if is_long { 9_000 } else { 400 };
+        let at = self.now + Duration::from_millis(self.rng.random_range(10..longest));
         self.at(at, Happening::Begin { slot, id: self.workers[slot].id, generation });
     }
 
