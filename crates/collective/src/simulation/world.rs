@@ -199,8 +199,9 @@ impl World {
         };
         // Who is stopped finds all that came when it goes on.
         let paused_until = slot.map_or(Duration::ZERO, |slot| self.workers[slot].paused_until);
-        if paused_until > self.now {
-            self.at(paused_until, happening);
+        if paused_until >= self.now && !paused_until.is_zero() {
+            // Just after, so that what comes at that very moment comes behind it.
+            self.at(paused_until + Duration::from_nanos(1), happening);
             return Ok(());
         }
         match happening {
