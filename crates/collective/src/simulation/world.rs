@@ -261,7 +261,10 @@ impl World {
             }
             Fault::Pause { slot, until } => {
                 let worker = &mut self.workers[slot];
-                worker.paused_until = worker.paused_until.max(until);
+                // Who is stopped already is not stopped again: what waits for it would lose its order.
+                if worker.paused_until < self.now {
+                    worker.paused_until = until;
+                }
             }
             Fault::Cut { from, to, until } => self.cuts.push((from, to, until)),
             Fault::Coordinator { back } => {
