@@ -15,10 +15,11 @@ const GRAPH: &[(&str, &[&str])] = &[
     ("model", &["lifecycle", "panel"]),
     ("wire", &["lifecycle"]),
     ("service", &["lifecycle", "artifacts", "wire"]),
+    ("collective", &[]),
     // stages
     ("ingest", &["lifecycle", "artifacts", "panel", "tables", "wire", "service"]),
     ("features", &["lifecycle", "artifacts", "panel", "tables", "wire", "service"]),
-    ("trainer", &["lifecycle", "artifacts", "panel", "tables", "model", "wire", "service"]),
+    ("trainer", TRAINER),
     ("predictor", &["lifecycle", "artifacts", "panel", "tables", "model", "wire", "service"]),
     ("explainer", &["lifecycle", "artifacts", "panel", "tables", "model", "wire", "service"]),
     ("evaluator", &["lifecycle", "artifacts", "panel", "tables", "wire", "service"]),
@@ -31,6 +32,10 @@ const GRAPH: &[(&str, &[&str])] = &[
     ("xtask", &[]),
 ];
 
+/// What training takes: all that stages do, with the network and the ranks beside it.
+const TRAINER: &[&str] =
+    &["lifecycle", "artifacts", "panel", "tables", "model", "collective", "wire", "service"];
+
 /// What the program and the tests may name: all but each other.
 const EVERYTHING: &[&str] = &[
     "lifecycle",
@@ -40,6 +45,7 @@ const EVERYTHING: &[&str] = &[
     "model",
     "wire",
     "service",
+    "collective",
     "ingest",
     "features",
     "trainer",
