@@ -84,7 +84,7 @@ impl Batch {
     ///
     /// # Panics
     ///
-    /// As [`Stacked::new`].
+    /// If a window has other inputs or a longer horizon than the architecture.
     pub fn new(windows: &[&Window], architecture: &Architecture, device: &Device) -> Self {
         let shape = architecture.dimensions;
         let Stacked { n_windows, context, statics, steps, horizon } =
