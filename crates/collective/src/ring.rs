@@ -11,7 +11,8 @@ pub trait Link: Send {
     /// An operation begins: its time starts to run.
     fn begin(&mut self);
 
-    /// A buffer for a frame: `None` where all are on their way, unless `wait` says to wait for one.
+    /// A buffer for a frame. `wait` says that nothing is to be received, so that a rank that is ahead
+    /// of the next one may be made to wait; `None` says to receive first.
     fn buffer(&mut self, wait: bool) -> Result<Option<Vec<u8>>, Error>;
 
     /// Sends a frame to the next rank, in order, without waiting for it to arrive.

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-/// Frames on their way at a time. One is written, one waits, two are filled or received into.
+/// Frames on their way at a time of a rank that only sends. One is written, one waits, two are filled.
 const N_BUFFERS: usize = 4;
 
 /// A socket to write to with patience: a next rank that computes does not read for a while, and that
