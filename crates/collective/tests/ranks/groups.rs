@@ -25,6 +25,16 @@ pub(crate) fn quick_limits() -> Limits {
     }
 }
 
+/// Where no rank is lost, a loaded machine must not look like it.
+pub(crate) fn patient_limits() -> Limits {
+    Limits {
+        connect_max: Duration::from_mins(2),
+        silence_max: Duration::from_mins(1),
+        operation_max: Duration::from_mins(10),
+        alive: Duration::from_secs(1),
+    }
+}
+
 pub(crate) fn config(limits: Limits, tls: Option<Tls>) -> Config {
     Config { limits, tls, clock: clock() }
 }

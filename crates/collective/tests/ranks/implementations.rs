@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use collective::{conformance, in_process};
 
-use crate::groups::{clock, config, quick_limits, tcp_group, tls};
+use crate::groups::{clock, config, patient_limits, quick_limits, tcp_group, tls};
 
 /// Within this a lost rank is noticed, on a machine that does other things as well.
 const NOTICED: Duration = Duration::from_secs(5);
@@ -22,7 +22,7 @@ fn in_process_notices_losses() {
 
 #[test]
 fn tcp_reduces() {
-    let config = config(quick_limits(), None);
+    let config = config(patient_limits(), None);
     conformance::reduction(|n_ranks| tcp_group(n_ranks, &config));
 }
 
@@ -34,7 +34,7 @@ fn tcp_notices_losses() {
 
 #[test]
 fn tcp_with_tls_reduces() {
-    let config = config(quick_limits(), Some(tls()));
+    let config = config(patient_limits(), Some(tls()));
     conformance::reduction(|n_ranks| tcp_group(n_ranks, &config));
 }
 
