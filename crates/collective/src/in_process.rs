@@ -54,8 +54,8 @@ pub fn group(n_ranks: usize, generation: u64, limit: Duration) -> Vec<InProcess>
 impl Link for Channels {
     fn begin(&mut self) {}
 
-    fn buffer(&mut self, _wait: bool) -> Result<Option<Vec<u8>>, Error> {
-        Ok(Some(self.spare.pop().unwrap_or_default()))
+    fn buffer(&mut self, _wait: bool) -> Result<Vec<u8>, Error> {
+        Ok(self.spare.pop().unwrap_or_default())
     }
 
     fn send(&mut self, frame: Vec<u8>) -> Result<(), Error> {

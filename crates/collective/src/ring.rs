@@ -12,8 +12,8 @@ pub trait Link: Send {
     fn begin(&mut self);
 
     /// A buffer for a frame. `wait` says that nothing is to be received, so that a rank that is ahead
-    /// of the next one may be made to wait; `None` says to receive first.
-    fn buffer(&mut self, wait: bool) -> Result<Option<Vec<u8>>, Error>;
+    /// of the next one may be made to wait.
+    fn buffer(&mut self, wait: bool) -> Result<Vec<u8>, Error>;
 
     /// Sends a frame to the next rank, in order, without waiting for it to arrive.
     fn send(&mut self, frame: Vec<u8>) -> Result<(), Error>;
@@ -106,7 +106,7 @@ impl<L: Link> Ring<L> {
         self.link.begin();
         while !exchange.is_done() {
             while exchange.can_send() {
-                let Some(mut frame) = self.link.buffer(!exchange.is_receiving())? else { break };
+                let mut frame = self.link.buffer(!exchange.is_receiving())?;
                 exchange.send(&mut frame);
                 self.n_bytes_sent += frame.len() as u64;
                 self.link.send(frame)?;

@@ -279,16 +279,16 @@ impl Link for Connections {
         self.deadline = (self.clock)() + self.limits.operation_max;
     }
 
-    fn buffer(&mut self, wait: bool) -> Result<Option<Vec<u8>>, Error> {
+    fn buffer(&mut self, wait: bool) -> Result<Vec<u8>, Error> {
         let writer = self.writer()?;
         if !wait {
             // Never none: a rank that went to read with something left to send would not hear that a
             // buffer came free, and with all ranks so nothing would be sent any more. What is on its
             // way then is at most the operation's own values.
-            return Ok(Some(writer.buffer().unwrap_or_default()));
+            return Ok(writer.buffer());
         }
         let limit = self.limits.operation_max;
-        writer.wait_for_buffer(limit).map(Some).map_err(|error| match error {
+        writer.wait_for_buffer(limit).map_err(|error| match error {
             RecvTimeoutError::Timeout => Error::Overdue { limit },
             RecvTimeoutError::Disconnected => self.lost(self.session.next(), None),
         })

@@ -242,17 +242,12 @@ fn likeliest(stages: &[f32; 5]) -> usize {
 
 /// The stage that the data brings, as sure as it says.
 fn given_label(product: &ProductSales) -> Label {
-    let one_hot = |stage: &u8| {
-        let mut stages = [0.0; 5];
-        if let Some(chosen) = stages.get_mut(usize::from(*stage)) {
-            *chosen = 1.0;
-        }
-        stages
-    };
+    let certain =
+        |stage: &u8| Stage::ALL.get(usize::from(*stage)).copied().map_or([0.0; 5], one_hot);
     Label {
         product: product.product.clone(),
         start: product.start,
-        stages: product.given_stage.iter().flat_map(one_hot).collect(),
+        stages: product.given_stage.iter().flat_map(certain).collect(),
         weights: product.given_stage.iter().map(|stage| f32::from(u8::from(*stage < 5))).collect(),
         is_left_censored: false,
     }

@@ -122,6 +122,12 @@ impl Model {
         mean_outputs(members).expect("a model has a network")
     }
 
+    /// The trees' logits for some windows; empty ones where the model has no trees.
+    pub fn tree_logits(&self, windows: &[&Window]) -> Vec<TreeLogits> {
+        let none = || vec![TreeLogits::default(); windows.len()];
+        self.trees.as_ref().map_or_else(none, |trees| trees.logits(windows))
+    }
+
     /// The answer for one window from the raw outputs and the trees' logits for it.
     fn answer(&self, window: &Window, row: Row<'_>, trees: &TreeLogits) -> Forecast {
         let training = &self.description.training;
@@ -195,8 +201,7 @@ pub fn forecast(model: &Model, windows: &[Window]) -> Vec<Forecast> {
         let windows: Vec<&Window> = chunk.iter().collect();
         let outputs = model.outputs(&windows);
         if model.description.kind.has_heads() {
-            let none = || vec![TreeLogits::default(); windows.len()];
-            let trees = model.trees.as_ref().map_or_else(none, |trees| trees.logits(&windows));
+            let trees = model.tree_logits(&windows);
             let rows = chunk.iter().zip(outputs.rows()).zip(&trees);
             rows.map(|((window, row), trees)| model.answer(window, row, trees)).collect::<Vec<_>>()
         } else {

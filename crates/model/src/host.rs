@@ -2,14 +2,16 @@
 //!
 //! What [`crate::patches`] says in Burn's tensors, this says in loops over slices: the same
 //! parameters and the same numbers, which a test holds together. An eager training step of the default
-//! network makes some 1,200 small tensors and remembers them in a graph that all threads share; here it
-//! is some thirty products. Burn remains what GPUs, attention and pretraining compute with.
+//! network makes many small tensors for each patch and remembers them in a graph that all threads share;
+//! here it is some thirty products and a loop. Burn remains what GPUs, attention and pretraining compute with.
 
 use std::ops::Range;
 
 use panel::Window;
 
-use self::kernels::{Affine, Normed, Scale, add, add_rows, place, scale, silu, through_silu};
+use self::kernels::{
+    Affine, Normed, Scale, add, add_rows, beside, firsts, place, scale, silu, through_silu,
+};
 use self::memory_cell::{Reading, Shape};
 use crate::architecture::{Architecture, N_STATIC_TOKENS};
 use crate::batch::Stacked;
@@ -175,15 +177,9 @@ impl HostNetwork {
         context.chunks_exact_mut(of_context.len()).for_each(|window| add(window, of_context));
         let statics = self.static_tokens.forward(weights, wide);
         let groups = self.horizon_in.forward(weights, &inputs.horizon);
-        let mut others = Vec::with_capacity(inputs.n_windows * n_others * d_model);
-        let n_groups = n_others - N_STATIC_TOKENS;
-        let windows = statics.chunks_exact(N_STATIC_TOKENS * d_model);
-        for (statics, groups) in windows.zip(groups.chunks_exact(n_groups * d_model)) {
-            let from = others.len();
-            others.extend_from_slice(statics);
-            others.extend_from_slice(groups);
-            add(&mut others[from..], of_others);
-        }
+        let n_statics = N_STATIC_TOKENS * d_model;
+        let mut others = beside((&statics, n_statics), (&groups, n_others * d_model - n_statics));
+        others.chunks_exact_mut(of_others.len()).for_each(|window| add(window, of_others));
         (context, others)
     }
 
@@ -253,13 +249,7 @@ impl HostNetwork {
                 add(row, of_wide);
             }
         }
-        let mut seen = Vec::with_capacity(entering.len() / d_model * (d_model + n_known));
-        let entered = silu(&entering);
-        for (hidden, known) in entered.chunks_exact(d_model).zip(inputs.steps.chunks_exact(n_known))
-        {
-            seen.extend_from_slice(hidden);
-            seen.extend_from_slice(known);
-        }
+        let seen = beside((&silu(&entering), d_model), (&inputs.steps, n_known));
         (entering, seen)
     }
 
@@ -270,24 +260,18 @@ impl HostNetwork {
         tokens: &[f32],
         wide: &[f32],
     ) -> (Vec<f32>, Vec<f32>) {
-        let (d_wide, n_statics) =
-            (self.architecture.d_wide, inputs.statics.len() / inputs.n_windows.max(1));
+        let d_wide = self.architecture.d_wide;
+        let n_statics = self.architecture.dimensions.n_static_inputs;
         let entering = self.outlook_in.forward(weights, &self.first_tokens(tokens));
         let mut entered = silu(&entering);
         add(&mut entered, wide);
-        let mut seen = Vec::with_capacity(inputs.n_windows * (d_wide + n_statics));
-        let windows = entered.chunks_exact(d_wide).zip(inputs.statics.chunks_exact(n_statics));
-        for (entered, statics) in windows {
-            seen.extend_from_slice(entered);
-            seen.extend_from_slice(statics);
-        }
+        let seen = beside((&entered, d_wide), (&inputs.statics, n_statics));
         (entering, seen)
     }
 
     fn first_tokens(&self, tokens: &[f32]) -> Vec<f32> {
         let Sizes { n_told, d_model, .. } = self.sizes();
-        let windows = tokens.chunks_exact(n_told * d_model);
-        windows.flat_map(|window| &window[..d_model]).copied().collect()
+        firsts(tokens, n_told * d_model, d_model)
     }
 
     fn sizes(&self) -> Sizes {
@@ -353,9 +337,8 @@ impl HostNetwork {
         self.stages_head.learn(seen, &of_outputs.stages, gradient);
         let mut of_seen = self.turns_head.backward(weights, &of_outputs.turns);
         add(&mut of_seen, &self.stages_head.backward(weights, &of_outputs.stages));
-        let row = of_seen.len() / pass.inputs.n_windows.max(1);
-        let mut of_entered: Vec<f32> =
-            of_seen.chunks_exact(row).flat_map(|seen| &seen[..d_wide]).copied().collect();
+        let row = d_wide + self.architecture.dimensions.n_static_inputs;
+        let mut of_entered = firsts(&of_seen, row, d_wide);
         add(of_wide, &of_entered);
         through_silu(&mut of_entered, entering);
         let first = self.first_tokens(&pass.tokens.outputs);
@@ -379,8 +362,7 @@ impl HostNetwork {
         self.units_head.learn(seen, &of_outputs.units, gradient);
         let of_seen = self.units_head.backward(weights, &of_outputs.units);
         let row = d_model + self.architecture.dimensions.n_horizon_inputs;
-        let mut of_steps: Vec<f32> =
-            of_seen.chunks_exact(row).flat_map(|seen| &seen[..d_model]).copied().collect();
+        let mut of_steps = firsts(&of_seen, row, d_model);
         through_silu(&mut of_steps, entering);
         self.step_in.learn(&pass.inputs.steps, &of_steps, gradient);
         add_rows(&of_steps, &mut gradient[self.step_positions.clone()]);

@@ -124,10 +124,7 @@ impl Network {
     /// The network with these weights, for answering.
     #[must_use]
     pub fn with_weights(&self, weights: &[f32]) -> Self {
-        self.placed(weights, self.device.backend())
-    }
-
-    fn placed(&self, weights: &[f32], backend: &Backend) -> Self {
+        let backend = self.device.backend();
         let backbone = match self.backbone.clone() {
             Backbone::Patches { module, architecture } => {
                 let module = Box::new(with_weights(*module, weights, backend));
@@ -178,16 +175,16 @@ impl Network {
         noise: Option<&mut Noise>,
         judge: impl FnOnce(&Outputs) -> (OutputGradients, R),
     ) -> (Vec<f32>, R) {
-        if let Backbone::Host { host, .. } = &self.backbone {
-            let pass = host.forward(weights, windows, noise);
-            let (of_outputs, report) = judge(&pass.outputs);
-            return (host.gradient(weights, &pass, &of_outputs), report);
-        }
         let backend = self.device.backend().clone().autodiff();
-        let leaf = self.placed(weights, &backend);
         let precision = self.device.name().precision();
-        match &leaf.backbone {
+        match &self.backbone {
+            Backbone::Host { host, .. } => {
+                let pass = host.forward(weights, windows, noise);
+                let (of_outputs, report) = judge(&pass.outputs);
+                (host.gradient(weights, &pass, &of_outputs), report)
+            }
             Backbone::Patches { module, architecture } => {
+                let module = with_weights(module.as_ref().clone(), weights, &backend);
                 let batch = Batch::new(windows, architecture, &backend);
                 let raw = module.forward(&batch, architecture.n_heads, noise);
                 let (gradient, report) = judge(&on_host(raw.clone()));
@@ -196,10 +193,10 @@ impl Network {
                 let loss = product(raw.0, units, scale)
                     + product(raw.1, turns, scale)
                     + product(raw.2, stages, scale);
-                (flat_gradients(module.as_ref(), &mut loss.backward(), scale), report)
+                (flat_gradients(&module, &mut loss.backward(), scale), report)
             }
-            Backbone::Host { .. } => unreachable!("answered above"),
             Backbone::Dense { module, scaling, horizon } => {
+                let module = with_weights(module.as_ref().clone(), weights, &backend);
                 let raw = module.forward(dense_inputs(windows, scaling, *horizon, &backend));
                 let units = to_floats(raw.clone());
                 let (turns, stages) = (Vec::new(), Vec::new());
@@ -207,7 +204,7 @@ impl Network {
                 let (gradient, report) = judge(&outputs);
                 let scale = precision.scale(gradient.units.iter().copied());
                 let loss = product(raw, gradient.units, scale);
-                (flat_gradients(module.as_ref(), &mut loss.backward(), scale), report)
+                (flat_gradients(&module, &mut loss.backward(), scale), report)
             }
         }
     }

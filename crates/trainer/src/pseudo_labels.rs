@@ -6,7 +6,7 @@
 //! validation rows.
 
 use lifecycle::Frequency;
-use model::{Calibration, Classes, Model, TreeLogits, Workers};
+use model::{Calibration, Classes, Model, Workers};
 use panel::Window;
 
 use crate::rows::{Rows, Target};
@@ -50,9 +50,6 @@ pub(crate) fn label(
 /// The model's calibrated answers for some windows.
 fn answers(model: &Model, calibration: &Calibration, windows: &[&Window]) -> Vec<Classes> {
     let outputs = model.outputs(windows);
-    let trees = match model.trees() {
-        Some(trees) => trees.logits(windows),
-        None => vec![TreeLogits::default(); windows.len()],
-    };
+    let trees = model.tree_logits(windows);
     outputs.rows().zip(&trees).map(|(row, trees)| calibration.classes(row, trees)).collect()
 }

@@ -92,9 +92,9 @@ impl Writer {
         Ok(Self { frames: Some(frames), buffers, failure, is_closing, thread: Some(thread) })
     }
 
-    /// A buffer that is free now.
-    pub(super) fn buffer(&self) -> Option<Vec<u8>> {
-        self.buffers.try_recv().ok()
+    /// A buffer: one that is free now, else a new one.
+    pub(super) fn buffer(&self) -> Vec<u8> {
+        self.buffers.try_recv().unwrap_or_default()
     }
 
     /// A buffer, when one is free: not if the thread ended, nor if none was within `limit`.

@@ -157,7 +157,7 @@ impl<'a> Evidence<'a> {
         let seasons = &self.seasons[self.fold(&product.product)];
         let steps = capped(&product.steps(self.frequency(), seasons, n));
         let delisted = product.end.filter(|end| *end <= product.last());
-        let step = delisted.map(|end| usize::try_from(end.since(product.start)).unwrap_or(0) / n);
+        let step = delisted.map(|end| product.index(end) / n);
         let lives = self.rules().lives(&steps, step);
         (steps, lives)
     }

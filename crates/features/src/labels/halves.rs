@@ -155,7 +155,7 @@ impl Pair {
     /// Stage probabilities from each half in some periods.
     fn stages(&self, smoother: &Smoother<'_>, periods: &[Period]) -> Vec<[[f32; 5]; 2]> {
         let [first, second] = self.halves.each_ref().map(|(product, lives)| {
-            let at = |period: &Period| usize::try_from(period.since(product.start)).unwrap_or(0);
+            let at = |period: &Period| product.index(*period);
             smoother.stages_at(product, lives, periods.iter().map(at))
         });
         first.into_iter().zip(second).map(<[_; 2]>::from).collect()

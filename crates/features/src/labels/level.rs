@@ -49,8 +49,7 @@ pub(super) fn level_agreement(
         let ruled = level_stages(evidence, product);
         for period in (product.start.0..=product.last().0).rev().step_by(step).map(Period) {
             let Some(stage) = scored(label, period) else { continue };
-            let at = usize::try_from(period.since(product.start)).unwrap_or(0);
-            confusion[stage.index()][ruled[at].index()] += 1;
+            confusion[stage.index()][ruled[product.index(period)].index()] += 1;
         }
     }
     let (agreement, kappa) = agreement(&confusion)?;

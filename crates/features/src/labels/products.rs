@@ -104,6 +104,11 @@ impl ProductSales {
         self.start.plus(self.units.len() as i32 - 1)
     }
 
+    /// A period's place in the arrays, the first for those before.
+    pub(super) fn index(&self, period: Period) -> usize {
+        usize::try_from(period.since(self.start)).unwrap_or(0)
+    }
+
     /// At least 15 units and 13 weeks: with less there is no life to read.
     pub(super) fn is_eligible(&self, frequency: Frequency) -> bool {
         let observed = self.units.iter().filter(|units| units.is_finite());

@@ -154,7 +154,7 @@ fn labels_at(
             let lives = smoother.evidence.product_lives(&product);
             let begun: Vec<Period> =
                 asked.iter().copied().filter(|period| *period >= product.start).collect();
-            let at = |period: &Period| usize::try_from(period.since(product.start)).unwrap_or(0);
+            let at = |period: &Period| product.index(*period);
             let stages = smoother.stages_at(&product, &lives, begun.iter().map(at));
             Early { stages: begun.into_iter().zip(stages).collect(), product }
         })

@@ -5,10 +5,7 @@
 
 use std::ops::Range;
 
-use super::kernels::{View, add, add_product, logistic, tanh, transposed};
-
-/// Windows that go through the sequence together.
-const TILE: usize = 8;
+use super::kernels::{TILE, View, add, add_product, logistic, tanh, transposed};
 
 /// How long the sequences are and how wide what they say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
