@@ -9,7 +9,7 @@ use lifecycle::{Period, Progress, Series, StageProbabilities, Unwatched};
 use model::{Architecture, Device, Dimensions, Kind, Network, Noise, Size};
 use panel::{CONTEXT_INPUTS, FilterOutlook, HORIZON_INPUTS, STATIC_INPUTS, Window};
 use serde_json::Value;
-use trainer::{Config, Row, Rows, Target, train};
+use trainer::{Config, Row, Rows, Target, Task, train};
 
 /// Weekly windows as `features` cuts them by default.
 pub const DIMENSIONS: Dimensions = Dimensions {
@@ -33,7 +33,7 @@ pub fn network((kind, size): (Kind, Size), device: &Device) -> Network {
 /// Training rows of noise, whose targets follow from the statics; the younger ones have no past
 /// before their launch.
 pub fn rows(n_rows: usize) -> Rows {
-    let mut noise = Noise::new(17, 0.0);
+    let mut noise = Noise::new(17);
     Rows { rows: (0..n_rows).map(|number| row(number, &mut noise)).collect() }
 }
 
@@ -79,8 +79,8 @@ pub fn losses(
     config: &Config,
 ) -> anyhow::Result<Vec<BTreeMap<String, f64>>> {
     let config = Config { validate_every: 1, ..config.clone() };
-    let outcome =
-        train((network, None), rows, &config, None, &Unwatched).context("training stopped")?;
+    let task = Task { network, base: None, rows, config: &config, checkpoints: None };
+    let outcome = train(task, &Unwatched).context("training stopped")?;
     let line = |line: &String| {
         let line: BTreeMap<String, Value> = serde_json::from_str(line)?;
         let of_losses = line.into_iter().filter_map(|(name, value)| Some((name, value.as_f64()?)));
@@ -123,7 +123,7 @@ pub fn pace(
 ) -> anyhow::Result<Pace> {
     let watch = Watch { started: now(), limit, steps: Mutex::default() };
     // Cancelled at the limit, which is what is wanted.
-    let _ = train((network, None), rows, config, None, &watch);
+    let _ = train(Task { network, base: None, rows, config, checkpoints: None }, &watch);
     let ends = watch.steps.into_inner().context("a step panicked")?;
     let first = *ends.first().context("no step was done within the limit")? - watch.started;
     let after = ends.get(n_warm.saturating_sub(1)..).unwrap_or_default();

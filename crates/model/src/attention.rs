@@ -7,7 +7,7 @@ use burn::tensor::activation::{relu, softmax};
 use burn::tensor::{Device, Tensor};
 
 use crate::architecture::Architecture;
-use crate::noise::Noise;
+use crate::noise::Dropout;
 use crate::patches::{Norm, linear};
 
 /// A pre-norm encoder layer: attention, then a feed-forward part, each added to its input.
@@ -46,13 +46,13 @@ impl Layer {
         tokens: Tensor<3>,
         hidden: &Tensor<4>,
         n_heads: usize,
-        mut noise: Option<&mut Noise>,
+        mut noise: Option<&mut Dropout>,
     ) -> Tensor<3> {
         let [n_windows, _, d_model] = tokens.dims();
         let device = tokens.device();
         let mut drop = |update: Tensor<3>| match noise.as_deref_mut() {
             None => update,
-            Some(noise) => update * noise.mask(noise.dropout, [n_windows, 1, d_model], &device),
+            Some(noise) => update * noise.mask(noise.hidden, [n_windows, 1, d_model], &device),
         };
         let update = self.attention(self.attention_norm.forward(tokens.clone()), hidden, n_heads);
         let tokens = tokens + drop(update);

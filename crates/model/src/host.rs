@@ -16,7 +16,7 @@ use self::memory_cell::{Reading, Shape};
 use crate::architecture::{Architecture, N_STATIC_TOKENS};
 use crate::batch::Stacked;
 use crate::heads::Outputs;
-use crate::noise::Noise;
+use crate::noise::Dropout;
 use crate::weights::Layout;
 
 mod kernels;
@@ -130,11 +130,11 @@ impl HostNetwork {
         &self,
         weights: &[f32],
         windows: &[&Window],
-        mut noise: Option<&mut Noise>,
+        mut noise: Option<&mut Dropout>,
     ) -> Pass {
         let mut inputs = Stacked::new(windows, &self.architecture);
         if let Some(noise) = noise.as_deref_mut() {
-            let mask = noise.drawn(noise.static_dropout, inputs.statics.len());
+            let mask = noise.drawn(noise.statics, inputs.statics.len());
             scale(&mut inputs.statics, &mask);
         }
         let wide = self.wide(weights, &inputs.statics, noise.as_deref_mut());
@@ -152,7 +152,7 @@ impl HostNetwork {
         Pass { inputs, wide, read, tokens, steps, outlook, outputs }
     }
 
-    fn wide(&self, weights: &[f32], statics: &[f32], noise: Option<&mut Noise>) -> Wide {
+    fn wide(&self, weights: &[f32], statics: &[f32], noise: Option<&mut Dropout>) -> Wide {
         let entering = self.wide_in.forward(weights, statics);
         let entered = silu(&entering);
         let raised = self.wide_up.forward(weights, &entered);
@@ -161,7 +161,7 @@ impl HostNetwork {
         add(&mut sum, &entered);
         let normed = self.wide_norm.forward(weights, sum);
         let mut out = normed.outputs.clone();
-        let mask = noise.map(|noise| noise.drawn(noise.dropout, out.len()));
+        let mask = noise.map(|noise| noise.drawn(noise.hidden, out.len()));
         if let Some(mask) = &mask {
             scale(&mut out, mask);
         }
@@ -189,7 +189,7 @@ impl HostNetwork {
         weights: &[f32],
         mut context: Vec<f32>,
         mut others: Vec<f32>,
-        mut noise: Option<&mut Noise>,
+        mut noise: Option<&mut Dropout>,
     ) -> (Vec<Read>, Vec<f32>) {
         let Sizes { n_patches, n_others, d_model, .. } = self.sizes();
         let n_windows = others.len() / (n_others * d_model);
@@ -200,7 +200,7 @@ impl HostNetwork {
             let gates = layer.gates.forward(weights, &normed.outputs);
             let reading = Reading::new(shape, gates, &weights[layer.back.clone()]);
             let mask =
-                noise.as_deref_mut().map(|noise| noise.drawn(noise.dropout, n_windows * d_model));
+                noise.as_deref_mut().map(|noise| noise.drawn(noise.hidden, n_windows * d_model));
             let mut update = reading.said.clone();
             if let Some(mask) = &mask {
                 let windows = update.chunks_exact_mut(n_patches * d_model);

@@ -50,7 +50,7 @@ pub use heads::{
     softmax, softmax_of, softplus, stage_logits, turn_probabilities,
 };
 pub use network::{Masked, Network};
-pub use noise::Noise;
+pub use noise::{Dropout, Noise};
 pub use trees::{Boosted, N_TREE_INPUTS, Node, Tree, TreeLogits, Trees, tree_inputs};
 pub use weights::{Layout, initial_weights};
 pub use workers::Workers;

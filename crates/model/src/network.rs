@@ -11,7 +11,7 @@ use crate::dense::{Dense, DenseScaling};
 use crate::devices::{Device, DeviceName, process_device};
 use crate::heads::{N_STAGE_LOGITS, N_TURN_LOGITS, N_UNIT_OUTPUTS, Outputs};
 use crate::host::HostNetwork;
-use crate::noise::Noise;
+use crate::noise::Dropout;
 use crate::patches::{Patches, Raw};
 use crate::weights::{Layout, flat_gradients, floats, to_floats, with_weights};
 use crate::workers::Workers;
@@ -172,7 +172,7 @@ impl Network {
         &self,
         weights: &[f32],
         windows: &[&Window],
-        noise: Option<&mut Noise>,
+        noise: Option<&mut Dropout>,
         judge: impl FnOnce(&Outputs) -> (OutputGradients, R),
     ) -> (Vec<f32>, R) {
         let backend = self.device.backend().clone().autodiff();
@@ -217,7 +217,7 @@ impl Network {
         &self,
         weights: &[f32],
         windows: &[&Window],
-        (noise, share): (&mut Noise, f32),
+        (masks, share): (&mut Dropout, f32),
         judge: impl FnOnce(&Masked) -> (Vec<f32>, R),
     ) -> Option<(Vec<f32>, R)> {
         let backend = self.device.backend().clone().autodiff();
@@ -230,8 +230,7 @@ impl Network {
         let architecture = &architecture;
         let batch = Batch::new(windows, architecture, &backend);
         let shape = [windows.len(), architecture.n_patches(), 1];
-        let drawn = (0..shape[0] * shape[1]).map(|_| f32::from(noise.uniform() < share));
-        let masked: Vec<f32> = drawn.collect();
+        let masked = masks.chosen(share, shape[0] * shape[1]);
         let truth = masked_units(windows, architecture, &masked);
         let raw =
             module.reconstruction(&batch, architecture.n_heads, tensor(masked, shape, &backend));
@@ -329,6 +328,7 @@ mod tests {
 
     use super::*;
     use crate::architecture::{Dimensions, Size};
+    use crate::noise::Noise;
     use crate::weights::initial_weights;
 
     fn drawn(n: usize, noise: &mut Noise) -> Vec<f32> {
@@ -336,7 +336,7 @@ mod tests {
     }
 
     fn windows(n: usize) -> Vec<Window> {
-        let mut noise = Noise::new(5, 0.0);
+        let mut noise = Noise::new(5);
         let stage = StageProbabilities::from_weights([1.0; 5]);
         let window = |number: usize, noise: &mut Noise| Window {
             series: Series::of("a"),
@@ -376,7 +376,7 @@ mod tests {
             assert!(matches!(ours.backbone, Backbone::Host { .. }));
             let layout = ours.layout();
             assert_eq!(layout, eager.layout());
-            let mut noise = Noise::new(3, 0.0);
+            let mut noise = Noise::new(3);
             let mut weights = initial_weights(&layout, 7);
             for weight in &mut weights {
                 *weight += 0.1 * (noise.uniform() - 0.5);
@@ -384,7 +384,7 @@ mod tests {
             let windows = windows(11);
             let windows: Vec<&Window> = windows.iter().collect();
             let of = |network: &Network, dropout: f32| {
-                let mut noise = Noise::new(8, dropout);
+                let mut noise = Dropout::new(0..windows.len() as u64, dropout);
                 let noise = (dropout > 0.0).then_some(&mut noise);
                 network.gradient(&weights, &windows, noise, |raw| (raw.clone(), raw.clone()))
             };

@@ -17,7 +17,7 @@ use crate::architecture::{Architecture, Kind, N_STATIC_TOKENS};
 use crate::attention::Layer;
 use crate::batch::Batch;
 use crate::heads::{N_STAGE_LOGITS, N_TURN_LOGITS, N_UNIT_OUTPUTS};
-use crate::noise::Noise;
+use crate::noise::Dropout;
 use crate::recurrence::Recurrence;
 
 /// The network. Field names are the paths in the weights file.
@@ -85,7 +85,7 @@ impl Patches {
         &self,
         batch: &Batch,
         n_heads: usize,
-        mut noise: Option<&mut Noise>,
+        mut noise: Option<&mut Dropout>,
     ) -> Raw {
         let [n_windows, n_patches, _] = batch.context.dims();
         let [_, n_groups, _] = batch.horizon.dims();
@@ -93,11 +93,11 @@ impl Patches {
         let device = batch.context.device();
         let (mut statics, mut hidden) = (batch.statics.clone(), batch.hidden.clone());
         if let Some(noise) = noise.as_deref_mut() {
-            statics = statics.clone() * noise.mask(noise.static_dropout, statics.dims(), &device);
+            statics = statics.clone() * noise.mask(noise.statics, statics.dims(), &device);
             // Only attention can leave out a token, and only those of the context.
             if !self.layers.is_empty() {
                 let context = [0..n_windows, 0..1, 0..1, 0..n_patches];
-                let seen = noise.mask(noise.patch_dropout, [n_windows, 1, 1, n_patches], &device);
+                let seen = noise.mask(noise.patches, [n_windows, 1, 1, n_patches], &device);
                 let left_out = seen.equal_elem(0.0).float() * -1e4;
                 let left = hidden.clone().slice(context.clone()) + left_out;
                 hidden = hidden.slice_assign(context, left);
@@ -105,7 +105,7 @@ impl Patches {
         }
         let mut wide = self.wide(statics.clone());
         if let Some(noise) = noise.as_deref_mut() {
-            wide = wide.clone() * noise.mask(noise.dropout, wide.dims(), &device);
+            wide = wide.clone() * noise.mask(noise.hidden, wide.dims(), &device);
         }
         let context = self.patch_in.forward(batch.context.clone());
         let tokens = self.tokens(context, wide.clone(), batch.horizon.clone());
@@ -166,7 +166,7 @@ impl Patches {
         mut tokens: Tensor<3>,
         hidden: &Tensor<4>,
         (n_patches, n_heads): (usize, usize),
-        mut noise: Option<&mut Noise>,
+        mut noise: Option<&mut Dropout>,
     ) -> Tensor<3> {
         for layer in &self.layers {
             tokens = layer.forward(tokens, hidden, n_heads, noise.as_deref_mut());

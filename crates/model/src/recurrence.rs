@@ -12,7 +12,7 @@ use burn::tensor::activation::{sigmoid, tanh};
 use burn::tensor::{Device, Tensor};
 
 use crate::architecture::Architecture;
-use crate::noise::Noise;
+use crate::noise::Dropout;
 use crate::patches::{Norm, linear};
 
 /// A pre-norm recurrent layer, added to its input.
@@ -41,7 +41,7 @@ impl Recurrence {
         &self,
         tokens: Tensor<3>,
         n_patches: usize,
-        noise: Option<&mut Noise>,
+        noise: Option<&mut Dropout>,
     ) -> Tensor<3> {
         let [n_windows, n_tokens, d_model] = tokens.dims();
         let device = tokens.device();
@@ -54,7 +54,7 @@ impl Recurrence {
         match noise {
             None => tokens + update,
             Some(noise) => {
-                tokens + update * noise.mask(noise.dropout, [n_windows, 1, d_model], &device)
+                tokens + update * noise.mask(noise.hidden, [n_windows, 1, d_model], &device)
             }
         }
     }

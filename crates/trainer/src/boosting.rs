@@ -258,7 +258,7 @@ pub(crate) fn grow(
         return boosted;
     }
     let binned = Binned::new(train);
-    let mut noise = Noise::new(seed, 0.0);
+    let mut noise = Noise::new(seed);
     let mut logits: Vec<f32> = start.repeat(train.len());
     let mut judged: Vec<f32> = start.repeat(validation.len());
     let (mut best, mut n_best) = (loss(validation, &judged, n_classes), 0);
@@ -336,7 +336,7 @@ mod tests {
 
     /// Rows of noise whose class is told by two inputs together, right in 9 of 10.
     fn rows(n: usize, seed: u64) -> Vec<(Vec<f32>, usize)> {
-        let mut noise = Noise::new(seed, 0.0);
+        let mut noise = Noise::new(seed);
         let row = |_| {
             let inputs: Vec<f32> =
                 (0..N_TREE_INPUTS).map(|_| 2.0 * noise.uniform() - 1.0).collect();
@@ -373,7 +373,7 @@ mod tests {
 
     #[test]
     fn noise_grows_nothing_and_without_rows_classes_are_alike() {
-        let mut noise = Noise::new(9, 0.0);
+        let mut noise = Noise::new(9);
         let mut random = |mut rows: Vec<(Vec<f32>, usize)>| {
             for row in &mut rows {
                 row.1 = (noise.uniform() * 4.0) as usize;

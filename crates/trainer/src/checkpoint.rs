@@ -1,7 +1,9 @@
 //! All that a training is, on disk, exactly: a resumed run ends in the same bits.
 //!
 //! A checkpoint is a folder of files, each named with its SHA-256 in `manifest.json`, which is
-//! written last and by renaming, so a run that dies while writing leaves the one before.
+//! written last and by renaming. Each has a folder that nobody else writes to. So a process that dies
+//! while it writes leaves those before, and so does one that was stopped, taken for lost and replaced,
+//! and wakes up. The last two are kept.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,8 +14,7 @@ use lifecycle::Digest;
 use model::{Layout, weights_from_bytes, weights_to_bytes};
 use serde::{Deserialize, Serialize};
 
-use crate::optimiser::Optimiser;
-use crate::training::{Best, Line, State, Window};
+use crate::state::{Cursor, Line, State, Window};
 
 /// A checkpoint could not be written or read.
 #[derive(Debug, thiserror::Error)]
@@ -25,12 +26,14 @@ pub struct Error {
     pub reason: String,
 }
 
-/// `manifest.json`: which folder is current, and what is in it.
+/// Checkpoints that are kept.
+const N_KEPT: usize = 2;
+
+/// `manifest.json`: whose checkpoint it is, and what is in it.
 #[derive(Debug, Serialize, Deserialize)]
 struct Manifest {
     /// Configuration, rows and parameters that the checkpoint belongs to.
     key: Digest,
-    folder: String,
     files: BTreeMap<String, Digest>,
 }
 
@@ -50,13 +53,8 @@ struct Numbers {
     lines: Vec<Line>,
 }
 
-/// Writes a checkpoint and removes the one before.
-pub(crate) fn save(
-    directory: &Path,
-    key: Digest,
-    layout: &Layout,
-    state: &State,
-) -> Result<(), Error> {
+/// All of a state that is no vector, as JSON.
+pub(crate) fn numbers(state: &State) -> Vec<u8> {
     let State { optimiser, best, n_stale, window, lines, cursor } = state;
     let numbers = Numbers {
         step: optimiser.step,
@@ -69,52 +67,131 @@ pub(crate) fn save(
         window: *window,
         lines: lines.clone(),
     };
-    let folder = format!("step-{:09}", optimiser.step);
-    let path = directory.join(&folder);
-    fs::create_dir_all(&path).map_err(|error| wrong(&path, &error))?;
-    let numbers = serde_json::to_vec(&numbers).map_err(|error| wrong(&path, &error))?;
+    serde_json::to_vec(&numbers).expect("numbers are plain data")
+}
+
+/// Puts what [`numbers`] wrote into a state.
+pub(crate) fn take_numbers(json: &[u8], state: &mut State) -> Result<(), String> {
+    let numbers: Numbers = serde_json::from_slice(json).map_err(|error| error.to_string())?;
+    let Numbers { step, seed, epoch, position, best_step, best_combined, .. } = numbers;
+    state.optimiser.step = step;
+    state.best.step = best_step;
+    state.best.combined = best_combined.unwrap_or(f64::INFINITY);
+    state.cursor = Cursor { seed, epoch, position: position as usize };
+    (state.n_stale, state.window, state.lines) = (numbers.n_stale, numbers.window, numbers.lines);
+    Ok(())
+}
+
+/// Files of the vectors, in the order of [`State::vectors_mut`].
+const VECTORS: [&str; 5] = [
+    "weights.safetensors",
+    "mean.safetensors",
+    "square.safetensors",
+    "average.safetensors",
+    "best.safetensors",
+];
+
+/// Writes a checkpoint, and removes old ones.
+pub(crate) fn save(
+    directory: &Path,
+    key: Digest,
+    layout: &Layout,
+    state: &mut State,
+) -> Result<(), Error> {
+    let step = state.optimiser.step;
+    let path = new_folder(directory, step)?;
     let mut files = BTreeMap::new();
     let mut put = |name: &str, bytes: &[u8]| {
         files.insert(name.to_owned(), Digest::of(bytes));
         write_through(&path.join(name), bytes)
     };
-    put("state.json", &numbers)?;
-    for (name, values) in vectors(optimiser, best) {
+    put("state.json", &numbers(state))?;
+    for (name, values) in VECTORS.iter().zip(state.vectors_mut()) {
         put(name, &weights_to_bytes(layout, values))?;
     }
-    let manifest = Manifest { key, folder: folder.clone(), files };
-    let bytes = serde_json::to_vec_pretty(&manifest).map_err(|error| wrong(&path, &error))?;
-    let fresh = directory.join("manifest.json.new");
+    let bytes = serde_json::to_vec_pretty(&Manifest { key, files })
+        .map_err(|error| wrong(&path, &error))?;
+    let fresh = path.join("manifest.json.new");
     write_through(&fresh, &bytes)?;
-    let current = directory.join("manifest.json");
-    fs::rename(&fresh, &current).map_err(|error| wrong(&current, &error))?;
-    remove_others(directory, &folder)
+    let manifest = path.join(MANIFEST);
+    fs::rename(&fresh, &manifest).map_err(|error| wrong(&manifest, &error))?;
+    remove_old(directory, (step, &path), key)
 }
 
-fn vectors<'a>(optimiser: &'a Optimiser, best: &'a Best) -> [(&'static str, &'a [f32]); 5] {
-    [
-        ("average.safetensors", &optimiser.average),
-        ("best.safetensors", &best.weights),
-        ("mean.safetensors", &optimiser.mean),
-        ("square.safetensors", &optimiser.square),
-        ("weights.safetensors", &optimiser.weights),
-    ]
+const MANIFEST: &str = "manifest.json";
+
+/// A folder that nobody else writes to, not even a process that was given up and lives.
+fn new_folder(directory: &Path, step: u64) -> Result<PathBuf, Error> {
+    fs::create_dir_all(directory).map_err(|error| wrong(directory, &error))?;
+    for number in 0..10_000 {
+        let path = directory.join(format!("step-{step:012}-{number:04}"));
+        match fs::create_dir(&path) {
+            Ok(()) => return Ok(path),
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(wrong(&path, &error)),
+        }
+    }
+    Err(wrong(directory, &"has 10,000 checkpoints of one step; remove them"))
 }
 
-/// Reads the checkpoint of `key`; `None` where there is none or it belongs to something else.
+/// Folders of checkpoints with their steps, the latest first.
+fn folders(directory: &Path) -> Result<Vec<(u64, PathBuf)>, Error> {
+    let entries = match fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(wrong(directory, &error)),
+    };
+    let named = entries.filter_map(Result::ok).filter_map(|entry| {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let (step, _) = name.strip_prefix("step-")?.split_once('-')?;
+        Some((step.parse().ok()?, entry.path()))
+    });
+    let mut named: Vec<(u64, PathBuf)> = named.collect();
+    named.sort();
+    named.reverse();
+    Ok(named)
+}
+
+/// The manifest of a checkpoint; `None` of one that was never finished.
+fn manifest_of(folder: &Path) -> Result<Option<Manifest>, Error> {
+    let path = folder.join(MANIFEST);
+    match fs::read(&path) {
+        Ok(bytes) => {
+            serde_json::from_slice(&bytes).map(Some).map_err(|error| wrong(&path, &error))
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(wrong(&path, &error)),
+    }
+}
+
+/// Reads the latest whole checkpoint of `key`; `None` where there is none.
+///
+/// One that was never finished, of a process that died while it wrote, is passed over; so is a
+/// damaged one if there is an older one that is whole.
 pub(crate) fn load(directory: &Path, key: Digest, layout: &Layout) -> Result<Option<State>, Error> {
-    let path = directory.join("manifest.json");
-    if !path.exists() {
-        return Ok(None);
+    let mut damage = None;
+    for (_, folder) in folders(directory)? {
+        let read = match manifest_of(&folder) {
+            Ok(None) => continue,
+            Ok(Some(manifest)) if manifest.key != key => {
+                tracing::warn!(path = %folder.display(), "checkpoint of another training, left alone");
+                continue;
+            }
+            Ok(Some(manifest)) => read(&folder, &manifest, layout),
+            Err(error) => Err(error),
+        };
+        match read {
+            Ok(state) => return Ok(Some(state)),
+            Err(error) => {
+                tracing::warn!(%error, "damaged checkpoint, looking for an older one");
+                damage.get_or_insert(error);
+            }
+        }
     }
-    let bytes = fs::read(&path).map_err(|error| wrong(&path, &error))?;
-    let manifest: Manifest =
-        serde_json::from_slice(&bytes).map_err(|error| wrong(&path, &error))?;
-    if manifest.key != key {
-        tracing::warn!(path = %directory.display(), "checkpoint belongs to another training, starting anew");
-        return Ok(None);
-    }
-    let folder = directory.join(&manifest.folder);
+    damage.map_or(Ok(None), Err)
+}
+
+fn read(folder: &Path, manifest: &Manifest, layout: &Layout) -> Result<State, Error> {
     let file = |name: &str| {
         let path = folder.join(name);
         let bytes = fs::read(&path).map_err(|error| wrong(&path, &error))?;
@@ -124,38 +201,37 @@ pub(crate) fn load(directory: &Path, key: Digest, layout: &Layout) -> Result<Opt
             Err(wrong(&path, &"its digest is not the manifest's; remove the checkpoint"))
         }
     };
-    let vector = |name: &str| {
-        weights_from_bytes(layout, &file(name)?).map_err(|error| wrong(&folder.join(name), &error))
-    };
-    let numbers: Numbers = serde_json::from_slice(&file("state.json")?)
-        .map_err(|error| wrong(&folder.join("state.json"), &error))?;
-    let optimiser = Optimiser {
-        step: numbers.step,
-        weights: vector("weights.safetensors")?,
-        mean: vector("mean.safetensors")?,
-        square: vector("square.safetensors")?,
-        average: vector("average.safetensors")?,
-    };
-    let best = Best {
-        step: numbers.best_step,
-        combined: numbers.best_combined.unwrap_or(f64::INFINITY),
-        weights: vector("best.safetensors")?,
-    };
-    let cursor = crate::training::Cursor {
-        seed: numbers.seed,
-        epoch: numbers.epoch,
-        position: numbers.position as usize,
-    };
-    let Numbers { n_stale, window, lines, .. } = numbers;
-    Ok(Some(State { optimiser, best, n_stale, window, lines, cursor }))
+    let mut state = State::default();
+    take_numbers(&file("state.json")?, &mut state)
+        .map_err(|reason| wrong(&folder.join("state.json"), &reason))?;
+    for (name, values) in VECTORS.iter().zip(state.vectors_mut()) {
+        *values = weights_from_bytes(layout, &file(name)?)
+            .map_err(|error| wrong(&folder.join(name), &error))?;
+    }
+    Ok(state)
 }
 
-fn remove_others(directory: &Path, keep: &str) -> Result<(), Error> {
-    let entries = fs::read_dir(directory).map_err(|error| wrong(directory, &error))?;
-    for entry in entries.filter_map(Result::ok) {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if name.starts_with("step-") && name != keep {
-            fs::remove_dir_all(entry.path()).map_err(|error| wrong(&entry.path(), &error))?;
+/// Removes what is not among the last checkpoints of `key`: older ones, those of other trainings,
+/// and unfinished ones that no later step can be writing.
+fn remove_old(directory: &Path, (step, own): (u64, &Path), key: Digest) -> Result<(), Error> {
+    let mut n_kept = 1;
+    for (of, folder) in folders(directory)? {
+        let is_kept = match manifest_of(&folder) {
+            _ if folder == own || of > step => true,
+            Ok(Some(manifest)) if manifest.key == key && n_kept < N_KEPT => {
+                n_kept += 1;
+                true
+            }
+            _ => false,
+        };
+        if !is_kept {
+            match fs::remove_dir_all(&folder) {
+                // Another rank that was first may be removing it, too.
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(wrong(&folder, &error));
+                }
+                _ => {}
+            }
         }
     }
     Ok(())

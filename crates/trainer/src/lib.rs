@@ -4,12 +4,14 @@
 //! |---|---|
 //! | `config` | what is trained, and how |
 //! | `data` | the data sets of a training, and their rows |
+//! | `ranks` | what the ranks of a training do together |
 //! | `rows` | windows and targets of training and validation, masked by the split |
 //! | `losses` | losses of raw outputs, and their gradients in closed form |
 //! | `adaptation` | what of a base model is trained: heads, adapters, updates of low rank |
 //! | `boosting` | trees for turns and stages |
 //! | `optimiser` | AdamW on flat vectors, schedule, clipping, averaged weights |
 //! | `pseudo_labels` | a model's own answers as targets of rows without labels |
+//! | `state` | all that changes from step to step |
 //! | `start` | weights before the first step |
 //! | `unseen_inputs` | inputs that no training row has say nothing |
 //! | `training` | the loop |
@@ -30,12 +32,14 @@ mod data;
 mod losses;
 mod optimiser;
 mod pseudo_labels;
+mod ranks;
 mod rows;
 mod scatter;
 mod search;
 mod server;
 mod stage;
 mod start;
+mod state;
 mod suggest;
 mod sums;
 mod training;
@@ -44,12 +48,15 @@ mod validation;
 mod wrong;
 
 pub use config::{Adapt, Config, LossWeights, OptimiserKind, Start};
+pub use ranks::{Alone, Meeting, NoMeeting};
 pub use rows::{Row, Rows, Source, Target};
 pub use scatter::{Scatter, ScatterPoint};
 pub use search::{Rung, Search, Trial, best_of};
 pub use server::server;
-pub use stage::{Error, Inputs, Summary, run, run_wrong, validation_of};
+pub use stage::{
+    Error, Inputs, Summary, can_be_shared, run, run_rank, run_wrong, validation_of,
+};
 pub use suggest::{Suggestion, suggestions};
-pub use training::{Outcome, train};
+pub use training::{Outcome, Stopped, Task, train};
 pub use validation::Validation;
 pub use wrong::Wrong;

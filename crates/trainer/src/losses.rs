@@ -39,13 +39,25 @@ impl Losses {
             + f64::from(weights.reconstruction) * self.reconstruction
     }
 
-    /// Adds the losses of another micro-batch of the same batch.
-    pub(crate) fn add(&mut self, other: &Self) {
-        self.quantiles += other.quantiles;
-        self.mean += other.mean;
-        self.turns += other.turns;
-        self.stages += other.stages;
-        self.reconstruction += other.reconstruction;
+    /// How many parts there are.
+    pub(crate) const N: usize = 5;
+
+    /// All parts, to be summed over micro-batches and ranks like gradients.
+    pub(crate) fn to_floats(self) -> [f32; Self::N] {
+        let Self { quantiles, mean, turns, stages, reconstruction } = self;
+        [quantiles, mean, turns, stages, reconstruction].map(|loss| loss as f32)
+    }
+
+    /// From all parts, in the order of [`Losses::to_floats`].
+    pub(crate) fn from_floats(parts: &[f32]) -> Self {
+        let part = |place: usize| f64::from(parts[place]);
+        Self {
+            quantiles: part(0),
+            mean: part(1),
+            turns: part(2),
+            stages: part(3),
+            reconstruction: part(4),
+        }
     }
 }
 

@@ -16,10 +16,12 @@ use crate::boosting::grow_all;
 use crate::config::{Adapt, Config, Start};
 use crate::data::Data;
 use crate::pseudo_labels;
+use crate::ranks::{Alone, Meeting, Ranks, together};
 use crate::rows::{Row, Rows};
 use crate::scatter::Scatter;
 use crate::start::{dense_scaling, start_of_base};
-use crate::training::{Outcome, Stopped, train};
+use crate::state::State;
+use crate::training::{Outcome, Stopped, Task, train_on};
 use crate::validation::{Validation, calibrate, calibrate_placed, validate_model};
 use crate::wrong::Wrong;
 
@@ -196,15 +198,15 @@ fn prepared(
 fn run_on(
     config: &Config,
     inputs: &Inputs<'_>,
-    output: &Path,
+    (output, wrong): (&Path, Option<Wrong>),
     progress: &dyn Progress,
-    wrong: Option<Wrong>,
-) -> Result<Summary, Error> {
+    meeting: &mut dyn Meeting,
+) -> Result<Option<Summary>, Error> {
     let base = base_model(config, inputs)?;
     if let Some(base) = &base
         && config.steps_max == 0
     {
-        return publish(base, (config, inputs, progress), output);
+        return publish(base, (config, inputs, progress), output).map(Some);
     }
     let mut data = Data::cut(config, &inputs.features, base.as_deref(), progress, wrong)
         .map_err(Error::Features)?;
@@ -217,45 +219,55 @@ fn run_on(
         return Err(Error::NoRows);
     }
     let (description, network, start) = prepared(config, &data, base.as_deref())?;
-    let start: Vec<Vec<f32>> = start.into_iter().collect();
-    let mut fit = Fit::of(config, inputs, (&data, &description, &network), (&start, progress))?;
+    let mut start: Vec<Vec<f32>> = start.into_iter().collect();
+    let mut checkpoint = inputs.checkpoint.map(Path::to_owned);
+    let mut lines = Vec::new();
     if let Some(least) = config.pseudo_labels {
+        let setup = Setup { config, checkpoint: checkpoint.as_deref(), data: &data, progress };
+        let fit = setup.fit(&description, (&network, &start))?;
         let (model, frequency) = (fit.model(&network, data.fitted.clone()), data.parts[0].0);
         pseudo_labels::label(&mut data.rows, unlabelled, (&model, frequency), least);
-        let own = inputs.checkpoint.map(|folder| folder.join("pseudo-labels"));
-        let inputs = Inputs { checkpoint: own.as_deref(), ..inputs.clone() };
+        checkpoint = checkpoint.map(|folder| folder.join("pseudo-labels"));
         let members = fit.weights.chunks_exact(network.layout().n_values());
-        let start: Vec<Vec<f32>> = members.map(<[f32]>::to_vec).collect();
-        let mut lines = std::mem::take(&mut fit.lines);
-        fit = Fit::of(config, &inputs, (&data, &description, &network), (&start, progress))?;
-        lines.append(&mut fit.lines);
-        fit.lines = lines;
+        start = members.map(<[f32]>::to_vec).collect();
+        lines = fit.lines;
     }
-    // What was fitted on the data of a foundation model is of no use elsewhere.
-    let fitted = if config.foundation {
-        Fitted::unfitted(data.fitted.frequency()).with_standards_of(&data.fitted)
-    } else {
-        data.fitted.clone()
-    };
-    let model = fit.model(&network, fitted);
-    model.save(output).map_err(Error::Model)?;
-    write(&output.join("training.jsonl"), &(fit.lines.join("\n") + "\n"))?;
-    if config.kind == Kind::Dense {
-        let scatter = Scatter::sample(&model, &data.validation(data.parts[0].0));
-        let text = serde_json::to_string(&scatter).expect("plain structs become JSON");
-        write(&output.join("scatter.json"), &text)?;
-    }
-    Ok(Summary {
-        kind: model.description().kind,
-        n_parameters: model.weights().len(),
-        n_trained: fit.best.n_trained,
-        n_ranks: fit.best.ranks.0,
-        n_training_rows,
-        n_validation_rows,
-        n_steps: fit.best.n_steps,
-        best_step: fit.best.best_step,
-        validation: model.description().training.validation,
+    let setup = Setup { config, checkpoint: checkpoint.as_deref(), data: &data, progress };
+    let mut states = Vec::new();
+    let mut fit = None;
+    together(meeting, |ranks| {
+        let outcomes = setup.train_members((&network, &start), &mut states, ranks)?;
+        // Made once, though a rank may be lost meanwhile.
+        let fit = &mut fit;
+        let make = || fit.get_or_insert_with(|| setup.finish(&description, &network, outcomes));
+        let Some(fit) = ranks.first_works(make).map_err(Error::Stopped)? else {
+            ranks.wait_for_all().map_err(Error::Stopped)?;
+            return Ok(None);
+        };
+        let lines = [&lines[..], &fit.lines].concat();
+        let model = setup.write(fit, &network, &lines, output)?;
+        ranks.wait_for_all().map_err(Error::Stopped)?;
+        Ok(Some(Summary {
+            kind: model.description().kind,
+            n_parameters: model.weights().len(),
+            n_trained: fit.best.n_trained,
+            n_ranks: fit.best.ranks.0,
+            n_training_rows,
+            n_validation_rows,
+            n_steps: fit.best.n_steps,
+            best_step: fit.best.best_step,
+            validation: model.description().training.validation,
+        }))
     })
+}
+
+/// What members are trained on, and how.
+#[derive(Clone, Copy)]
+struct Setup<'a> {
+    config: &'a Config,
+    checkpoint: Option<&'a Path>,
+    data: &'a Data,
+    progress: &'a dyn Progress,
 }
 
 /// All members and trees, trained and calibrated.
@@ -269,17 +281,55 @@ struct Fit {
     best: Outcome,
 }
 
-impl Fit {
-    /// Trains from these weights: of all members, of one for all, or none.
-    fn of(
-        config: &Config,
-        inputs: &Inputs<'_>,
-        (data, description, network): (&Data, &Description, &Network),
-        (start, progress): (&[Vec<f32>], &dyn Progress),
-    ) -> Result<Self, Error> {
+impl Setup<'_> {
+    /// Trains in this process alone, from these weights: of all members, of one for all, or none.
+    fn fit(
+        &self,
+        description: &Description,
+        (network, start): (&Network, &[Vec<f32>]),
+    ) -> Result<Fit, Error> {
+        let mut states = Vec::new();
+        let train = |ranks: &mut Ranks<'_>| {
+            self.train_members((network, start), &mut states, ranks)
+        };
+        let outcomes = together(&mut Alone, train)?;
+        Ok(self.finish(description, network, outcomes))
+    }
+
+    /// Trains each member from a seed of its own. What was done when a rank is lost stands in
+    /// `states`.
+    fn train_members(
+        &self,
+        (network, start): (&Network, &[Vec<f32>]),
+        states: &mut Vec<Option<State>>,
+        ranks: &mut Ranks<'_>,
+    ) -> Result<Vec<Outcome>, Error> {
+        let Self { config, checkpoint, data, progress } = *self;
+        states.resize(config.members, None);
+        let mut outcomes = Vec::with_capacity(config.members);
+        for (member, state) in states.iter_mut().enumerate() {
+            let config = Config { seed: config.seed + member as u64, ..config.clone() };
+            let checkpoints = checkpoint.map(|folder| folder.join(format!("member-{member}")));
+            let progress = Member { progress, done: member, total: config.members };
+            let base = start.get(member).or(start.first()).map(Vec::as_slice);
+            let (config, checkpoints) = (&config, checkpoints.as_deref());
+            let task = Task { network, base, rows: &data.rows, config, checkpoints };
+            let outcome = train_on(ranks, task, state, &progress);
+            outcomes.push(outcome.map_err(Error::Stopped)?);
+        }
+        Ok(outcomes)
+    }
+
+    /// Grows trees beside the networks, and fits on validation rows what is fitted there.
+    fn finish(
+        &self,
+        description: &Description,
+        network: &Network,
+        mut outcomes: Vec<Outcome>,
+    ) -> Fit {
+        let Self { config, data, progress, .. } = *self;
         let rows = &data.rows;
         let mut description = description.clone();
-        let mut outcomes = train_members(config, inputs, (network, start), (rows, progress))?;
         describe(&mut description, config, rows, &outcomes[0]);
         let weights: Vec<f32> = outcomes.iter().flat_map(|o| o.weights.iter().copied()).collect();
         let mut lines: Vec<String> = outcomes.iter().flat_map(|o| o.lines.clone()).collect();
@@ -300,9 +350,37 @@ impl Fit {
             progress.report("calibrate", 0, 1);
             description.calibrations = calibrations(&raw.with_trees(trees.clone()), data);
         }
-        Ok(Self { description, weights, trees, lines, best: outcomes.swap_remove(0) })
+        Fit { description, weights, trees, lines, best: outcomes.swap_remove(0) }
     }
 
+    /// Writes the model and what is told of its training.
+    fn write(
+        &self,
+        fit: &Fit,
+        network: &Network,
+        lines: &[String],
+        output: &Path,
+    ) -> Result<Model, Error> {
+        let data = self.data;
+        // What was fitted on the data of a foundation model is of no use elsewhere.
+        let fitted = if self.config.foundation {
+            Fitted::unfitted(data.fitted.frequency()).with_standards_of(&data.fitted)
+        } else {
+            data.fitted.clone()
+        };
+        let model = fit.model(network, fitted);
+        model.save(output).map_err(Error::Model)?;
+        write(&output.join("training.jsonl"), &(lines.join("\n") + "\n"))?;
+        if self.config.kind == Kind::Dense {
+            let scatter = Scatter::sample(&model, &data.validation(data.parts[0].0));
+            let text = serde_json::to_string(&scatter).expect("plain structs become JSON");
+            write(&output.join("scatter.json"), &text)?;
+        }
+        Ok(model)
+    }
+}
+
+impl Fit {
     /// The model, with state that is fitted to some panel.
     fn model(&self, network: &Network, fitted: Fitted) -> Model {
         let model = Model::new(self.description.clone(), network, self.weights.clone(), fitted);
@@ -351,24 +429,6 @@ fn publish(
         best_step: 0,
         validation: model.description().training.validation,
     })
-}
-
-/// Trains each member from a seed of its own.
-fn train_members(
-    config: &Config,
-    inputs: &Inputs<'_>,
-    (network, start): (&Network, &[Vec<f32>]),
-    (rows, progress): (&Rows, &dyn Progress),
-) -> Result<Vec<Outcome>, Error> {
-    let of_member = |member: usize| {
-        let config = Config { seed: config.seed + member as u64, ..config.clone() };
-        let checkpoint = inputs.checkpoint.map(|folder| folder.join(format!("member-{member}")));
-        let progress = Member { progress, done: member, total: config.members };
-        let start = start.get(member).or(start.first()).map(Vec::as_slice);
-        let from = (network, start);
-        train(from, rows, &config, checkpoint.as_deref(), &progress).map_err(Error::Stopped)
-    };
-    (0..config.members).map(of_member).collect()
 }
 
 /// Progress of one member among all.
@@ -427,7 +487,8 @@ pub fn run(
     output: &Path,
     progress: &dyn Progress,
 ) -> Result<Summary, Error> {
-    run_checked(config, inputs, output, progress, None)
+    let alone = run_checked(config, inputs, (output, None), progress, &mut Alone)?;
+    Ok(alone.expect("who is alone is the first"))
 }
 
 /// The same on targets that are wrong on purpose.
@@ -437,20 +498,46 @@ pub fn run_wrong(
     output: &Path,
     wrong: Wrong,
 ) -> Result<Summary, Error> {
-    run_checked(config, inputs, output, &Unwatched, Some(wrong))
+    let alone = run_checked(config, inputs, (output, Some(wrong)), &Unwatched, &mut Alone)?;
+    Ok(alone.expect("who is alone is the first"))
+}
+
+/// The same as one rank of several, on the same configuration and inputs on all of them. The first
+/// rank writes into its `output`, and the others answer `None` once it has.
+pub fn run_rank(
+    config: &Config,
+    inputs: &Inputs<'_>,
+    output: &Path,
+    progress: &dyn Progress,
+    meeting: &mut dyn Meeting,
+) -> Result<Option<Summary>, Error> {
+    can_be_shared(config)?;
+    run_checked(config, inputs, (output, None), progress, meeting)
+}
+
+/// Whether a training can be done by several ranks.
+pub fn can_be_shared(config: &Config) -> Result<(), Error> {
+    let wrong = |field, reason: &str| Err(Error::Config(Invalid::new(field, reason)));
+    if config.steps_max == 0 {
+        return wrong("steps_max", "is 0: a model that is published as it is needs no workers");
+    }
+    if config.pseudo_labels.is_some() {
+        return wrong("pseudo_labels", "is of trainings with one worker");
+    }
+    Ok(())
 }
 
 fn run_checked(
     config: &Config,
     inputs: &Inputs<'_>,
-    output: &Path,
+    output: (&Path, Option<Wrong>),
     progress: &dyn Progress,
-    wrong: Option<Wrong>,
-) -> Result<Summary, Error> {
+    meeting: &mut dyn Meeting,
+) -> Result<Option<Summary>, Error> {
     config.validate().map_err(Error::Config)?;
     if inputs.features.len() > 1 && !config.foundation {
         let reason = "must be true where a model is trained on several data sets";
         return Err(Error::Config(Invalid::new("foundation", reason)));
     }
-    run_on(config, inputs, output, progress, wrong)
+    run_on(config, inputs, output, progress, meeting)
 }

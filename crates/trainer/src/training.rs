@@ -1,26 +1,27 @@
-//! The loop: rows in seeded order, gradients of micro-batches on several workers, one step of the
-//! optimiser, now and then a validation and a checkpoint.
+//! The loop: rows in seeded order, gradients of micro-batches on several ranks and workers, one step
+//! of the optimiser, now and then a validation and a checkpoint.
 //!
-//! Everything random follows from (seed, epoch) or (seed, step, micro-batch), so where the data
-//! stands and what is drawn next are known from the step alone.
+//! Everything random follows from (seed, epoch) or (seed, step, place in the batch), so where the data
+//! stands and what is drawn next are known from the step alone, whoever takes it.
 
 use std::path::Path;
 
 use lifecycle::{Digest, Progress};
-use model::{Masked, Network, Noise, Workers};
+use model::{Dropout, Masked, Network, Workers, weights_to_bytes};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
-use serde::{Deserialize, Serialize};
-
 use crate::adaptation::{Adaptation, is_settled};
 use crate::checkpoint;
 use crate::config::{Adapt, Config};
 use crate::losses::{Losses, dense_gradients, gradients, reconstruction_gradient};
 use crate::optimiser::{Optimiser, learning_rate};
+use crate::ranks::{Alone, NoMeeting, Ranks, together};
 use crate::rows::{Row, Rows, Target};
+use crate::stage::Error;
+use crate::state::{Best, Cursor, State};
 use crate::start::random_start;
-use crate::validation::{Validation, validate};
+use crate::validation::validate;
 
 /// Later weights are kept unless they lose so much more than the best: validation rows are of few
 /// periods, and which step they like best is mostly chance, while the average of a falling learning
@@ -58,45 +59,35 @@ pub enum Stopped {
     /// The checkpoint cannot be read or written.
     #[error("the checkpoint cannot be used")]
     Checkpoint(#[source] checkpoint::Error),
-}
-
-/// All that changes from step to step.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct State {
-    pub(crate) optimiser: Optimiser,
-    pub(crate) best: Best,
-    /// Validations since the best.
-    pub(crate) n_stale: u64,
-    pub(crate) window: Window,
-    pub(crate) lines: Vec<Line>,
-    pub(crate) cursor: Cursor,
-}
-
-/// The weights to keep, so far.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Best {
-    pub(crate) step: u64,
-    pub(crate) combined: f64,
-    pub(crate) weights: Vec<f32>,
-}
-
-/// Training losses since the last validation.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-pub(crate) struct Window {
-    n_steps: u64,
-    quantiles: f64,
-    mean: f64,
-    turns: f64,
-    stages: f64,
-    reconstruction: f64,
-}
-
-/// Where the data stands: the next batch begins at `position` of the epoch's order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Cursor {
-    pub(crate) seed: u64,
-    pub(crate) epoch: u64,
-    pub(crate) position: usize,
+    /// A rank was lost; the others may meet again.
+    #[error("a rank was lost")]
+    Lost(#[source] collective::Error),
+    /// Workers wait to take part; the ranks may meet again.
+    #[error("workers wait to take part")]
+    Awaited,
+    /// There are no others to meet.
+    #[error("training with others is over for this rank")]
+    Alone(#[source] NoMeeting),
+    /// Ranks were started with different settings or data.
+    #[error("rank {rank} trains something else: start all ranks with the same settings and data")]
+    OtherTraining {
+        /// The first that differs from this one.
+        rank: usize,
+    },
+    /// Ranks that must have equal weights have not.
+    #[error("rank {rank} has other weights than this one: their processors compute differently")]
+    Diverged {
+        /// The first that differs from this one.
+        rank: usize,
+    },
+    /// A rank's state cannot be read.
+    #[error("the state of rank {rank} cannot be read: {reason}")]
+    Unreadable {
+        /// Whose.
+        rank: usize,
+        /// Why.
+        reason: String,
+    },
 }
 
 /// The order of one epoch's rows, kept from step to step.
@@ -106,20 +97,6 @@ struct Order {
     rows: Vec<u32>,
 }
 
-/// A line of `training.jsonl`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Line {
-    step: u64,
-    epoch: u64,
-    learning_rate: f64,
-    quantiles: f64,
-    mean: f64,
-    turns: f64,
-    stages: f64,
-    reconstruction: f64,
-    validation: Validation,
-}
-
 /// What does not change from step to step.
 struct Loop<'a> {
     network: &'a Network,
@@ -127,71 +104,57 @@ struct Loop<'a> {
     training: Vec<usize>,
     validation: Vec<&'a Row>,
     config: &'a Config,
+    checkpoints: Option<&'a Path>,
+    key: Digest,
     adaptation: Adaptation,
     decayed: Vec<bool>,
     workers: Workers,
 }
 
-/// Trains a network on rows, from the weights of `base` or, without, from random ones. With a
-/// directory for checkpoints it goes on from the one it finds there, to the same bits as if it had
-/// never stopped.
-pub fn train(
-    (network, base): (&Network, Option<&[f32]>),
-    rows: &Rows,
-    config: &Config,
-    checkpoints: Option<&Path>,
+/// A network to train on rows, from the weights of `base` or, without, from random ones. With a
+/// directory for checkpoints it goes on from the one that it finds there, to the same bits as if it
+/// had never stopped.
+#[derive(Debug, Clone, Copy)]
+pub struct Task<'a> {
+    /// What is trained.
+    pub network: &'a Network,
+    /// Where it starts.
+    pub base: Option<&'a [f32]>,
+    /// What it learns from and is judged by.
+    pub rows: &'a Rows,
+    /// How.
+    pub config: &'a Config,
+    /// Folder of its checkpoints; `None` for none.
+    pub checkpoints: Option<&'a Path>,
+}
+
+/// Trains a network on one rank, this process.
+pub fn train(task: Task<'_>, progress: &dyn Progress) -> Result<Outcome, Stopped> {
+    let mut state = None;
+    let outcome = together(&mut Alone, |ranks| {
+        train_on(ranks, task, &mut state, progress).map_err(Error::Stopped)
+    });
+    outcome.map_err(|error| match error {
+        Error::Stopped(stopped) => stopped,
+        _ => unreachable!("the loop has no other errors"),
+    })
+}
+
+/// Trains a network with the ranks of a generation. What was done when a rank is lost stands in
+/// `state`, for the next generation.
+pub(crate) fn train_on(
+    ranks: &mut Ranks<'_>,
+    task: Task<'_>,
+    state: &mut Option<State>,
     progress: &dyn Progress,
 ) -> Result<Outcome, Stopped> {
-    let layout = network.layout();
-    let base = base.map_or_else(|| random_start(network, rows, config), <[f32]>::to_vec);
-    let adaptation = Adaptation::new(&layout, base, config);
-    let (training, validation) = (rows.training(), rows.validation());
-    let training_loop = Loop {
-        network,
-        rows: &rows.rows,
-        training,
-        validation: validation.into_iter().map(|row| &rows.rows[row]).collect(),
-        config,
-        decayed: adaptation.trained.decayed(),
-        adaptation,
-        workers: network.workers(),
-    };
-    let trained = &training_loop.adaptation.trained;
-    let key = training_key(rows, config, &training_loop.adaptation);
-    let found = match checkpoints {
-        Some(directory) => checkpoint::load(directory, key, trained),
-        None => Ok(None),
-    };
-    let mut state = match found.map_err(Stopped::Checkpoint)? {
+    let training_loop = Loop::new(task);
+    let state = match state {
         Some(state) => state,
-        None => training_loop.start(),
+        None => state.insert(training_loop.start()?),
     };
-    let save = |state: &State| match checkpoints {
-        Some(directory) => {
-            checkpoint::save(directory, key, trained, state).map_err(Stopped::Checkpoint)
-        }
-        None => Ok(()),
-    };
-    let mut saved_at = state.optimiser.step;
-    let mut order = Order::default();
-    while !training_loop.is_over(&state) {
-        if progress.is_cancelled() {
-            if saved_at != state.optimiser.step {
-                save(&state)?;
-            }
-            return Err(Stopped::Cancelled { step: state.optimiser.step });
-        }
-        training_loop.step(&mut state, &mut order);
-        let step = state.optimiser.step;
-        progress.report("train", step, config.steps_max);
-        if step.is_multiple_of(config.validate_every) || step == config.steps_max {
-            training_loop.judge(&mut state);
-        }
-        if step.is_multiple_of(config.checkpoint_every) {
-            save(&state)?;
-            saved_at = step;
-        }
-    }
+    ranks.agree(training_loop.key, state)?;
+    training_loop.run(state, ranks, progress)?;
     let lines = state.lines.iter().filter_map(|line| serde_json::to_string(line).ok());
     Ok(Outcome {
         lines: lines.collect(),
@@ -213,24 +176,100 @@ fn training_key(rows: &Rows, config: &Config, adaptation: &Adaptation) -> Digest
     Digest::of(format!("{config}\n{}\n{:?}\n{base}", rows.digest(), adaptation.trained))
 }
 
-impl Loop<'_> {
-    fn start(&self) -> State {
+impl<'a> Loop<'a> {
+    fn new(task: Task<'a>) -> Self {
+        let Task { network, base, rows, config, checkpoints } = task;
+        let base = base.map_or_else(|| random_start(network, rows, config), <[f32]>::to_vec);
+        let adaptation = Adaptation::new(&network.layout(), base, config);
+        let validation = rows.validation();
+        Self {
+            network,
+            rows: &rows.rows,
+            training: rows.training(),
+            validation: validation.into_iter().map(|row| &rows.rows[row]).collect(),
+            config,
+            checkpoints,
+            key: training_key(rows, config, &adaptation),
+            decayed: adaptation.trained.decayed(),
+            adaptation,
+            workers: network.workers(),
+        }
+    }
+
+    /// From the last checkpoint, or from the beginning.
+    fn start(&self) -> Result<State, Stopped> {
+        if let Some(directory) = self.checkpoints {
+            let found = checkpoint::load(directory, self.key, &self.adaptation.trained);
+            if let Some(state) = found.map_err(Stopped::Checkpoint)? {
+                return Ok(state);
+            }
+        }
         let weights = self.adaptation.start(self.config.seed);
         let best = Best { step: 0, combined: f64::INFINITY, weights: weights.clone() };
-        State {
-            optimiser: Optimiser::new(weights),
-            best,
-            n_stale: 0,
-            window: Window::default(),
-            lines: Vec::new(),
-            cursor: Cursor { seed: self.config.seed, epoch: 0, position: 0 },
+        let cursor = Cursor { seed: self.config.seed, epoch: 0, position: 0 };
+        Ok(State { optimiser: Optimiser::new(weights), best, cursor, ..State::default() })
+    }
+
+    /// Goes on to the end. What comes next follows from the state alone: it may be another rank's.
+    fn run(
+        &self,
+        state: &mut State,
+        ranks: &mut Ranks<'_>,
+        progress: &dyn Progress,
+    ) -> Result<(), Stopped> {
+        let mut saved_at = state.optimiser.step;
+        let mut order = Order::default();
+        loop {
+            let step = state.optimiser.step;
+            if self.is_judgement_due(state) {
+                self.judge(state, ranks)?;
+            }
+            let is_over = self.is_over(state);
+            if saved_at != step && (is_over || step.is_multiple_of(self.config.checkpoint_every)) {
+                self.save(state, ranks)?;
+                saved_at = step;
+                if !is_over {
+                    ranks.part_if_awaited()?;
+                }
+            }
+            if is_over {
+                return Ok(());
+            }
+            if progress.is_cancelled() {
+                if saved_at != step && ranks.is_first() {
+                    self.write_checkpoint(state)?;
+                }
+                return Err(Stopped::Cancelled { step });
+            }
+            self.step(state, &mut order, ranks)?;
+            progress.report("train", state.optimiser.step, self.config.steps_max);
         }
+    }
+
+    /// Writes a checkpoint, once all ranks are known to have the same weights.
+    fn save(&self, state: &mut State, ranks: &mut Ranks<'_>) -> Result<(), Stopped> {
+        let weights = weights_to_bytes(&self.adaptation.trained, &state.optimiser.weights);
+        ranks.compare(Digest::of(weights))?;
+        if ranks.is_first() { self.write_checkpoint(state) } else { Ok(()) }
+    }
+
+    fn write_checkpoint(&self, state: &mut State) -> Result<(), Stopped> {
+        let Some(directory) = self.checkpoints else { return Ok(()) };
+        checkpoint::save(directory, self.key, &self.adaptation.trained, state)
+            .map_err(Stopped::Checkpoint)
     }
 
     fn is_over(&self, state: &State) -> bool {
         self.training.is_empty()
             || state.optimiser.step >= self.config.steps_max
             || state.n_stale >= self.config.patience
+    }
+
+    fn is_judgement_due(&self, state: &State) -> bool {
+        let step = state.optimiser.step;
+        let is_judged = state.lines.last().map_or(0, |line| line.step) == step;
+        !is_judged
+            && (step.is_multiple_of(self.config.validate_every) || step == self.config.steps_max)
     }
 
     /// The rows of the next batch; moves the cursor on.
@@ -248,62 +287,86 @@ impl Loop<'_> {
         batch.iter().map(|place| self.training[*place as usize]).collect()
     }
 
-    /// One step of the optimiser.
-    fn step(&self, state: &mut State, order: &mut Order) {
-        let batch = self.next_batch(&mut state.cursor, order);
-        let step = state.optimiser.step;
-        let micro_batches: Vec<&[usize]> = batch.chunks(self.config.micro_batch).collect();
-        let weights = &self.adaptation.weights(&state.optimiser.weights);
-        let parts = self.workers.map(&micro_batches, |index, rows| {
-            self.gradient(weights, rows, batch.len(), mix(self.config.seed, step, index as u64))
-        });
-        let mut gradient = vec![0.0; weights.len()];
-        let mut losses = Losses::default();
-        for (part, loss) in parts {
-            for (sum, slope) in gradient.iter_mut().zip(part) {
-                *sum += slope;
-            }
-            losses.add(&loss);
-        }
-        let gradient = self.adaptation.gradient(&state.optimiser.weights, &gradient);
+    /// One step of the optimiser, along the gradient of the whole batch. Nothing of it is done if a
+    /// rank is lost meanwhile.
+    fn step(
+        &self,
+        state: &mut State,
+        order: &mut Order,
+        ranks: &mut Ranks<'_>,
+    ) -> Result<(), Stopped> {
+        let mut cursor = state.cursor;
+        let batch = self.next_batch(&mut cursor, order);
+        let (gradient, losses) = self.batch_gradient(&state.optimiser, &batch, ranks)?;
+        state.cursor = cursor;
         state.optimiser.step(&gradient, &self.decayed, self.config);
         if self.config.adapt == Adapt::Adalora {
             let Optimiser { weights, average, step, .. } = &mut state.optimiser;
             self.adaptation.prune(weights, *step, self.config);
             self.adaptation.prune(average, *step, self.config);
         }
-        let window = &mut state.window;
-        window.n_steps += 1;
-        window.quantiles += losses.quantiles;
-        window.mean += losses.mean;
-        window.turns += losses.turns;
-        window.stages += losses.stages;
-        window.reconstruction += losses.reconstruction;
+        state.window.add(&losses);
         tracing::debug!(
-            step = step + 1,
+            step = state.optimiser.step,
             loss = losses.total(&self.config.losses),
             "trained a step"
         );
+        Ok(())
     }
 
-    /// The gradient of one micro-batch and its losses, as shares of the batch.
+    /// The gradient of a batch with respect to what is trained, and the batch's losses: of this
+    /// rank's rows in micro-batches, summed over ranks.
+    fn batch_gradient(
+        &self,
+        optimiser: &Optimiser,
+        batch: &[usize],
+        ranks: &mut Ranks<'_>,
+    ) -> Result<(Vec<f32>, Losses), Stopped> {
+        let own = ranks.share(batch.len());
+        let places: Vec<usize> = own.collect();
+        let micro_batches: Vec<&[usize]> = places.chunks(self.config.micro_batch).collect();
+        let weights = &self.adaptation.weights(&optimiser.weights);
+        let parts = self.workers.map(&micro_batches, |_, places| {
+            self.gradient(weights, places, batch, optimiser.step)
+        });
+        let mut gradient = vec![0.0; weights.len()];
+        let mut losses = [0.0; Losses::N];
+        for (part, of_part) in parts {
+            add(&mut gradient, &part);
+            add(&mut losses, &of_part.to_floats());
+        }
+        let mut gradient = self.adaptation.gradient(&optimiser.weights, &gradient);
+        let n_trained = gradient.len();
+        // One message: the losses travel behind the gradient.
+        gradient.extend(losses);
+        ranks.sum(&mut gradient)?;
+        let losses = Losses::from_floats(&gradient.split_off(n_trained));
+        Ok((gradient, losses))
+    }
+
+    /// The gradient of one micro-batch, the rows at these places of a batch, and its losses, as shares
+    /// of the batch.
     fn gradient(
         &self,
         weights: &[f32],
-        rows: &[usize],
-        n_batch: usize,
-        seed: u64,
+        places: &[usize],
+        batch: &[usize],
+        step: u64,
     ) -> (Vec<f32>, Losses) {
-        let (windows, targets): (Vec<_>, Vec<_>) = rows
-            .iter()
-            .filter_map(|row| Some((&self.rows[*row].window, self.rows[*row].train.as_ref()?)))
-            .unzip();
+        let n_batch = batch.len();
+        let of_place = |place: &usize| {
+            let row = &self.rows[batch[*place]];
+            Some((&row.window, row.train.as_ref()?))
+        };
+        let (windows, targets): (Vec<_>, Vec<_>) = places.iter().filter_map(of_place).unzip();
         let weigh = &self.config.losses;
-        let mut noise = Noise::new(seed, self.config.dropout as f32);
+        let seed = |place: &usize| mix(self.config.seed, step, *place as u64);
+        let mut noise = Dropout::new(places.iter().map(seed), self.config.dropout as f32);
         let pretrains = weigh.reconstruction > 0.0;
         let reconstruction = || {
-            let mut noise = Noise::new(mix(seed, 1, 0), 0.0);
-            let masks = (&mut noise, self.config.masked as f32);
+            let seeds = places.iter().map(|place| mix(seed(place), 1, 0));
+            let mut masks = Dropout::new(seeds, 0.0);
+            let masks = (&mut masks, self.config.masked as f32);
             let judge = |answer: &Masked| {
                 reconstruction_gradient(answer, windows.len(), weigh.reconstruction, n_batch)
             };
@@ -329,18 +392,18 @@ impl Loop<'_> {
                 }
             });
         if let Some((more, loss)) = reconstructed {
-            gradient.iter_mut().zip(more).for_each(|(sum, slope)| *sum += slope);
-            losses.add(&loss);
+            add(&mut gradient, &more);
+            losses.reconstruction += loss.reconstruction;
         }
         (gradient, losses)
     }
 
     /// Validates the averaged weights, keeps them if they are the best, and writes a line.
-    fn judge(&self, state: &mut State) {
+    fn judge(&self, state: &mut State, ranks: &mut Ranks<'_>) -> Result<(), Stopped> {
         let average = &state.optimiser.average;
         let weights = self.adaptation.weights(average);
         let judged = (&self.validation[..], self.config);
-        let validation = validate(self.network, &weights, judged, &self.workers);
+        let validation = validate((self.network, &weights), judged, &self.workers, ranks)?;
         let step = state.optimiser.step;
         let combined = validation.combined;
         // Low-rank updates are judged once they have come down to their budget.
@@ -355,20 +418,9 @@ impl Loop<'_> {
         } else {
             state.n_stale += 1;
         }
-        let Window { n_steps, quantiles, mean, turns, stages, reconstruction } =
-            std::mem::take(&mut state.window);
-        let n_steps = n_steps.max(1) as f64;
-        let line = Line {
-            step,
-            epoch: state.cursor.epoch,
-            learning_rate: learning_rate(step, self.config),
-            quantiles: quantiles / n_steps,
-            mean: mean / n_steps,
-            turns: turns / n_steps,
-            stages: stages / n_steps,
-            reconstruction: reconstruction / n_steps,
-            validation,
-        };
+        let rate = learning_rate(step, self.config);
+        let window = std::mem::take(&mut state.window);
+        let line = window.line((step, state.cursor.epoch), rate, validation);
         tracing::info!(
             step,
             quantiles = line.quantiles,
@@ -376,10 +428,16 @@ impl Loop<'_> {
             stages = line.stages,
             validation = validation.combined,
             wql = validation.wql,
+            communication = ranks.communication(),
             "validated"
         );
         state.lines.push(line);
+        Ok(())
     }
+}
+
+fn add(sum: &mut [f32], terms: &[f32]) {
+    sum.iter_mut().zip(terms).for_each(|(sum, term)| *sum += term);
 }
 
 /// The order of `n` rows in one epoch.
@@ -401,4 +459,4 @@ fn mix(seed: u64, first: u64, second: u64) -> u64 {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -3,7 +3,7 @@
 
 use lifecycle::{LEVELS, WQL_LEVELS};
 use model::{
-    Blend, Calibration, DenseScaling, Dependence, Judged, Masked, Model, N_TURN_CLASSES,
+    Blend, Calibration, DenseScaling, Dependence, Judged, Dropout, Masked, Model, N_TURN_CLASSES,
     N_UNIT_OUTPUTS, Network, Noise, Outputs, TreeLogits, Workers, blend, loss_at, placed,
     probability_of, quantiles, stage_logits, temperature,
 };
@@ -11,9 +11,11 @@ use panel::Window;
 use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
+use crate::ranks::Ranks;
 use crate::losses::{dense_gradients, pinball, reconstruction_gradient};
 use crate::rows::{Row, Target};
 use crate::sums;
+use crate::training::Stopped;
 
 /// Rows in one forward pass.
 const BATCH: usize = 64;
@@ -67,21 +69,51 @@ fn outputs(
         .map(&chunks, |_, chunk| answer(&chunk.iter().map(|row| &row.window).collect::<Vec<_>>()))
 }
 
-/// Losses of these weights on validation rows.
+/// Losses of these weights on validation rows, of which each rank asks the network about its part.
 pub(crate) fn validate(
-    network: &Network,
-    weights: &[f32],
+    (network, weights): (&Network, &[f32]),
     (rows, config): (&[&Row], &Config),
     workers: &Workers,
-) -> Validation {
-    let reconstruction = reconstruction(network, weights, (rows, config), workers);
+    ranks: &mut Ranks<'_>,
+) -> Result<Validation, Stopped> {
+    let reconstruction = reconstruction((network, weights), (rows, config), workers, ranks)?;
     if config.losses.is_reconstruction_alone() {
         let combined = reconstruction;
-        return Validation { reconstruction, combined, ..Validation::default() };
+        return Ok(Validation { reconstruction, combined, ..Validation::default() });
     }
     let network = network.with_weights(weights);
-    let all = outputs(rows, workers, &|windows| network.outputs(windows));
-    Validation { reconstruction, ..judged(&all, rows, network.dense_scaling()) }
+    let chunks = ranks.share(rows.len().div_ceil(BATCH));
+    let own = &rows[(chunks.start * BATCH).min(rows.len())..(chunks.end * BATCH).min(rows.len())];
+    let own = outputs(own, workers, &|windows| network.outputs(windows));
+    let all = gathered(own, (rows.len(), network.dense_scaling().is_some()), ranks)?;
+    Ok(Validation { reconstruction, ..judged(&all, rows, network.dense_scaling()) })
+}
+
+/// The outputs of all ranks in chunks of [`BATCH`] rows, as one rank would have them.
+fn gathered(
+    own: Vec<Outputs>,
+    (n_rows, is_dense): (usize, bool),
+    ranks: &mut Ranks<'_>,
+) -> Result<Vec<Outputs>, Stopped> {
+    if own.iter().map(|outputs| outputs.units.len()).sum::<usize>() == 0 && n_rows == 0 {
+        return Ok(own);
+    }
+    let mut gather = |of: &dyn Fn(&Outputs) -> &[f32]| {
+        ranks.gather(own.iter().flat_map(of).copied().collect())
+    };
+    let units = gather(&|outputs| &outputs.units)?;
+    let turns = gather(&|outputs| &outputs.turns)?;
+    let stages = gather(&|outputs| &outputs.stages)?;
+    let of_chunk = |first: usize| {
+        let part = |all: &[f32]| {
+            let width = all.len() / n_rows;
+            all[first * width..(first + BATCH).min(n_rows) * width].to_vec()
+        };
+        let width = units.len() / n_rows;
+        let horizon = if is_dense { width } else { width / N_UNIT_OUTPUTS };
+        Outputs { horizon, units: part(&units), turns: part(&turns), stages: part(&stages) }
+    };
+    Ok((0..n_rows).step_by(BATCH).map(of_chunk).collect())
 }
 
 /// Losses of the mean of all members of a model on validation rows.
@@ -124,25 +156,26 @@ fn judged(all: &[Outputs], rows: &[&Row], dense: Option<DenseScaling>) -> Valida
 /// Mean squared error of the units of masked patches, the same ones in every call; 0 where the
 /// training does not learn them.
 fn reconstruction(
-    network: &Network,
-    weights: &[f32],
+    (network, weights): (&Network, &[f32]),
     (rows, config): (&[&Row], &Config),
     workers: &Workers,
-) -> f64 {
+    ranks: &mut Ranks<'_>,
+) -> Result<f64, Stopped> {
     if config.losses.reconstruction <= 0.0 || rows.is_empty() {
-        return 0.0;
+        return Ok(0.0);
     }
-    let chunks: Vec<&[&Row]> = rows.chunks(BATCH).collect();
-    let losses = workers.map(&chunks, |index, chunk| {
+    let chunks: Vec<(usize, &[&Row])> = rows.chunks(BATCH).enumerate().collect();
+    let losses = workers.map(&chunks[ranks.share(chunks.len())], |_, (index, chunk)| {
         let windows: Vec<&Window> = chunk.iter().map(|row| &row.window).collect();
-        let mut noise = Noise::new(index as u64, 0.0);
-        let masks = (&mut noise, config.masked as f32);
+        let first = (index * BATCH) as u64;
+        let mut masks = Dropout::new(first..first + windows.len() as u64, 0.0);
+        let masks = (&mut masks, config.masked as f32);
         let judge =
             |answer: &Masked| reconstruction_gradient(answer, windows.len(), 0.0, rows.len());
         let judged = network.reconstruction_gradient(weights, &windows, masks, judge);
-        judged.map_or(0.0, |(_, losses)| losses.reconstruction)
+        judged.map_or(0.0, |(_, losses)| losses.reconstruction as f32)
     });
-    losses.iter().sum()
+    Ok(ranks.gather(losses)?.into_iter().map(f64::from).sum())
 }
 
 fn unit_sums(raw: &[f32], target: &Target, window: &Window, sums: &mut Sums) {
@@ -274,7 +307,7 @@ pub(crate) fn calibrate(
         "blended"
     );
     let horizon = model.description().dimensions.horizon;
-    let mut noise = Noise::new(7, 0.0);
+    let mut noise = Noise::new(7);
     let ranks: Vec<(Vec<f32>, f32)> = raws
         .iter()
         .zip(rows)

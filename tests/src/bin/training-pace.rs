@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Parser;
 use lifecycle::Digest;
-use model::{Architecture, Device, DeviceName, Kind, Noise, Size, initial_weights};
+use model::{Architecture, Device, DeviceName, Dropout, Kind, Size, initial_weights};
 use serde_json::{Value, json};
 use tests::gpu::{architecture, difference, losses, network, now, pace, rows};
 use trainer::{Config, Rows};
@@ -207,7 +207,8 @@ fn parts(
         rows.rows.iter().take(config.micro_batch).map(|row| &row.window).collect();
     let mut all = Vec::new();
     for call in 0..n_calls {
-        let mut noise = Noise::new(call as u64, config.dropout as f32);
+        let seeds = (0..windows.len()).map(|row| (call * windows.len() + row) as u64);
+        let mut noise = Dropout::new(seeds, config.dropout as f32);
         let noise = has_dropout.then_some(&mut noise);
         let begin = now();
         let judged = Cell::new(begin);

@@ -198,7 +198,7 @@ mod tests {
     const SHAPE: Shape = Shape { n_windows: 11, n_steps: 5, width: 6 };
 
     fn drawn(n: usize, seed: u64) -> Vec<f32> {
-        let mut noise = Noise::new(seed, 0.0);
+        let mut noise = Noise::new(seed);
         (0..n).map(|_| 2.0 * noise.uniform() - 1.0).collect()
     }
 

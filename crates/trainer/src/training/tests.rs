@@ -5,15 +5,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use lifecycle::{Forecast, Frequency, Period, Series, StageProbabilities, Unwatched};
 use model::{
-    Architecture, Calibration, Description, Dimensions, Kind, Model, Size, initial_weights,
+    Architecture, Calibration, Description, Dimensions, Kind, Model, Noise, Size, initial_weights,
 };
 use panel::{CONTEXT_INPUTS, FilterOutlook, HORIZON_INPUTS, STATIC_INPUTS};
 
 use super::*;
 use crate::config::{LossWeights, Start};
 use crate::start::{dense_scaling, start_of_base};
+use crate::state::Line;
 
-const DIMENSIONS: Dimensions = Dimensions {
+pub(crate) const DIMENSIONS: Dimensions = Dimensions {
     context: 8,
     horizon: 3,
     n_context_inputs: CONTEXT_INPUTS.len(),
@@ -27,8 +28,8 @@ fn of_class(class: usize) -> [f32; 4] {
 }
 
 /// Windows of noise; what comes after is told by the first two statics alone.
-fn rows(n_rows: usize) -> Rows {
-    let mut noise = Noise::new(3, 0.0);
+pub(crate) fn rows(n_rows: usize) -> Rows {
+    let mut noise = Noise::new(3);
     let mut draw = |n: usize| (0..n).map(|_| 2.0 * noise.uniform() - 1.0).collect::<Vec<f32>>();
     let rows = (0..n_rows).map(|number| {
         let statics = draw(DIMENSIONS.n_static_inputs);
@@ -101,7 +102,7 @@ fn fitted() -> panel::Fitted {
     panel::Fitted::fit(&panel, &split, &std::collections::BTreeSet::new(), settings)
 }
 
-fn config() -> Config {
+pub(crate) fn config() -> Config {
     Config {
         size: Size::Tiny,
         steps_max: 24,
@@ -114,12 +115,27 @@ fn config() -> Config {
     }
 }
 
-fn network() -> Network {
+pub(crate) fn network() -> Network {
     Network::patches(Architecture::new(Kind::Transformer, Size::Tiny, DIMENSIONS))
 }
 
+/// Trains from the beginning, without checkpoints.
+fn train_on_rows(network: &Network, rows: &Rows, config: &Config) -> Outcome {
+    let task = Task { network, base: None, rows, config, checkpoints: None };
+    train(task, &Unwatched).expect("trains")
+}
+
+fn try_train(
+    config: &Config,
+    checkpoints: Option<&Path>,
+    progress: &dyn Progress,
+) -> Result<Outcome, Stopped> {
+    let (network, rows) = (&network(), &rows(48));
+    train(Task { network, base: None, rows, config, checkpoints }, progress)
+}
+
 fn trained(config: &Config, checkpoints: Option<&Path>, progress: &dyn Progress) -> Outcome {
-    train((&network(), None), &rows(48), config, checkpoints, progress).expect("trains")
+    try_train(config, checkpoints, progress).expect("trains")
 }
 
 /// Cancels once this many steps are done.
@@ -139,7 +155,7 @@ impl Progress for CancelAt {
 fn a_tiny_set_is_learnt_by_heart() {
     let config = Config { steps_max: 150, dropout: 0.0, learning_rate: 1e-2, ..config() };
     let rows = rows(24);
-    let outcome = train((&network(), None), &rows, &config, None, &Unwatched).expect("trains");
+    let outcome = train_on_rows(&network(), &rows, &config);
     let line: Line = serde_json::from_str(outcome.lines.last().expect("lines")).expect("a line");
     // Entropy of the turns before training is about .9 at the horizon that varies.
     assert!(line.turns < 0.05 && line.stages < 0.05, "{line:?}");
@@ -151,7 +167,7 @@ fn a_recurrent_network_learns_too() {
     let config =
         Config { kind: Kind::Lstm, steps_max: 100, dropout: 0.0, learning_rate: 1e-2, ..config() };
     let network = Network::patches(Architecture::new(Kind::Lstm, Size::Tiny, DIMENSIONS));
-    let outcome = train((&network, None), &rows(24), &config, None, &Unwatched).expect("trains");
+    let outcome = train_on_rows(&network, &rows(24), &config);
     let line: Line = serde_json::from_str(outcome.lines.last().expect("lines")).expect("a line");
     assert!(line.turns < 0.1 && line.quantiles < 0.4, "{line:?}");
 }
@@ -177,7 +193,7 @@ fn inputs_that_no_training_row_has_change_no_answer() {
         row.window = with_rare_inputs(&row.window, 0.0);
     }
     let config = Config { steps_max: 10, ..config() };
-    let outcome = train((&network(), None), &rows, &config, None, &Unwatched).expect("trains");
+    let outcome = train_on_rows(&network(), &rows, &config);
     let answer = |weights: &[f32], value| {
         let window = with_rare_inputs(&rows.rows[0].window, value);
         let raw = network().with_weights(weights).outputs(&[&window]);
@@ -213,8 +229,9 @@ fn every_adaptation_learns_from_a_base_and_trains_no_more_than_it_says() {
         let network = Network::patches(Architecture { d_adapter, ..architecture });
         let base_model = model_of(base.clone());
         let start = start_of_base(&base_model, &network.layout(), 1);
-        let from = (&network, Some(&start[..]));
-        let outcome = train(from, &rows, &config, None, &Unwatched).expect("trains");
+        let (network, base, rows, config) = (&network, Some(&start[..]), &rows, &config);
+        let task = Task { network, base, rows, config, checkpoints: None };
+        let outcome = train(task, &Unwatched).expect("trains");
         let lines: Vec<Line> =
             outcome.lines.iter().map(|line| serde_json::from_str(line).expect("a line")).collect();
         let (first, last) = (&lines[0], &lines[lines.len() - 1]);
@@ -232,7 +249,7 @@ fn masked_patches_are_learnt_without_any_label() {
         LossWeights { quantiles: 0.0, mean: 0.0, turns: 0.0, stages: 0.0, reconstruction: 1.0 };
     let config = Config {
         losses: reconstruction,
-        steps_max: 200,
+        steps_max: 300,
         dropout: 0.0,
         learning_rate: 1e-2,
         ..config()
@@ -247,7 +264,7 @@ fn masked_patches_are_learnt_without_any_label() {
             inputs[1] = 1.0;
         });
     }
-    let outcome = train((&network(), None), &rows, &config, None, &Unwatched).expect("trains");
+    let outcome = train_on_rows(&network(), &rows, &config);
     let lines: Vec<Line> =
         outcome.lines.iter().map(|line| serde_json::from_str(line).expect("a line")).collect();
     let (first, last) = (&lines[0].validation, &lines[lines.len() - 1].validation);
@@ -261,8 +278,7 @@ fn an_interrupted_training_ends_in_the_same_bits() {
     let directory = tempfile::tempdir().expect("a directory");
     for stop in [5, 7, 10, 17] {
         let cancel = CancelAt(stop, AtomicU64::new(0));
-        let stopped =
-            train((&network(), None), &rows(48), &config(), Some(directory.path()), &cancel);
+        let stopped = try_train(&config(), Some(directory.path()), &cancel);
         assert!(matches!(stopped, Err(Stopped::Cancelled { step }) if step == stop));
     }
     assert_eq!(trained(&config(), Some(directory.path()), &Unwatched), whole);
@@ -270,8 +286,16 @@ fn an_interrupted_training_ends_in_the_same_bits() {
     assert_eq!(trained(&config(), Some(directory.path()), &Unwatched), whole);
 }
 
+/// Files of this name in the checkpoints of a folder, the latest last.
+fn files(checkpoints: &Path, name: &str) -> Vec<std::path::PathBuf> {
+    let folders = std::fs::read_dir(checkpoints).expect("checkpoints");
+    let mut folders: Vec<_> = folders.map(|entry| entry.expect("an entry").path()).collect();
+    folders.sort();
+    folders.into_iter().map(|folder| folder.join(name)).collect()
+}
+
 #[test]
-fn a_checkpoint_of_another_training_is_left_alone_and_a_damaged_one_is_an_error() {
+fn a_checkpoint_of_another_training_is_left_alone() {
     let directory = tempfile::tempdir().expect("a directory");
     trained(&config(), Some(directory.path()), &Unwatched);
     let other = Config { seed: 9, ..config() };
@@ -279,11 +303,31 @@ fn a_checkpoint_of_another_training_is_left_alone_and_a_damaged_one_is_an_error(
         trained(&other, Some(directory.path()), &Unwatched),
         trained(&other, None, &Unwatched)
     );
-    let weights = directory.path().join("step-000000020/mean.safetensors");
-    let mut bytes = std::fs::read(&weights).expect("a checkpoint of step 20");
-    *bytes.last_mut().expect("not empty") ^= 1;
-    std::fs::write(&weights, bytes).expect("written");
-    let error = train((&network(), None), &rows(48), &other, Some(directory.path()), &Unwatched);
+}
+
+#[test]
+fn a_damaged_checkpoint_is_passed_over_and_is_an_error_only_if_there_is_no_other() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let whole = trained(&config(), Some(directory.path()), &Unwatched);
+    let vectors = files(directory.path(), "mean.safetensors");
+    assert_eq!(vectors.len(), 2, "the last two are kept: {vectors:?}");
+    // The one that an unlucky process left behind: no manifest.
+    let unfinished = directory.path().join("step-000000000023-0000");
+    std::fs::create_dir(&unfinished).expect("a folder");
+    std::fs::write(unfinished.join("mean.safetensors"), b"half").expect("written");
+    let damage = |path: &Path| {
+        let mut bytes = std::fs::read(path).expect("a checkpoint");
+        bytes.push(0);
+        std::fs::write(path, bytes).expect("written");
+    };
+    damage(&vectors[1]);
+    assert_eq!(trained(&config(), Some(directory.path()), &Unwatched), whole);
+    for vector in files(directory.path(), "mean.safetensors") {
+        if vector.exists() && vector.parent() != Some(&unfinished) {
+            damage(&vector);
+        }
+    }
+    let error = try_train(&config(), Some(directory.path()), &Unwatched);
     let Err(Stopped::Checkpoint(error)) = error else { panic!("the damage is seen") };
     assert!(error.to_string().contains("mean.safetensors"));
 }
@@ -453,7 +497,7 @@ fn the_dense_baseline_learns_a_level_and_answers_means_for_26_weeks() {
     let scaling = dense_scaling(&rows);
     let config = Config { kind: Kind::Dense, steps_max: 60, ..config() };
     let network = Network::dense(scaling, 26);
-    let outcome = train((&network, None), &rows, &config, None, &Unwatched).expect("trains");
+    let outcome = train_on_rows(&network, &rows, &config);
     let mut description = Description::new(Kind::Dense, Size::Tiny, DIMENSIONS);
     description.dense = Some(scaling);
     let model = Model::new(description, &network, outcome.weights, fitted());

@@ -241,7 +241,7 @@ fn likeliest(probabilities: &[f32]) -> Option<(usize, f32)> {
 fn blurred(panel: &Panel, seed: u64) -> Panel {
     let mut panel = panel.clone();
     for (number, history) in panel.histories.iter_mut().enumerate() {
-        let mut noise = Noise::new((seed << 32) + number as u64, 0.0);
+        let mut noise = Noise::new((seed << 32) + number as u64);
         let mut factor = || {
             // Box and Muller's; one of the pair is enough.
             let (one, other) = (1.0 - noise.uniform(), noise.uniform());
