@@ -3,6 +3,7 @@
 
 pub mod batch;
 pub mod bench;
+pub mod chaos;
 pub mod gpu;
 pub mod killing;
 pub mod live;

@@ -58,6 +58,12 @@ enum Task {
     Builtin,
     /// Hold training on a GPU against the CPU, on a Vulkan driver that is software.
     TestGpu,
+    /// Kill and stop processes of trainings at random moments: `training --kills 50`.
+    Chaos {
+        /// Arguments of the `chaos` program.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        rest: Vec<OsString>,
+    },
     /// Start every stage as a process of its own and drive them from end to end.
     E2e {
         /// Arguments of the `e2e` program.
@@ -95,6 +101,7 @@ fn run() -> anyhow::Result<ExitCode> {
             return programs::build_and_run(&sh, "demo", [arguments, rest].concat());
         }
         Task::Bench { rest } => return programs::build_and_run(&sh, "bench", rest),
+        Task::Chaos { rest } => return programs::build_and_run(&sh, "chaos", rest),
         Task::E2e { rest } => return programs::build_and_run(&sh, "e2e", rest),
     }
     Ok(ExitCode::SUCCESS)

@@ -18,6 +18,7 @@ mod stages;
 mod table;
 mod terminal;
 mod train;
+mod workers;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -37,6 +38,7 @@ use crate::runner::Place;
 use crate::serve::ServeFlags;
 use crate::simulate::{SimulateFlags, Simulated};
 use crate::train::{TrainFlags, Trained};
+use crate::workers::WorkersFlags;
 
 /// Twenty per cent faster training than with the system's allocator.
 #[global_allocator]
@@ -72,6 +74,8 @@ enum Command {
     Features(BatchFlags),
     /// Train a model on `features`, from scratch or from another model, or search for settings
     Train(TrainFlags),
+    /// Be one of the workers of a training: what `train --workers N` starts
+    Worker(WorkerFlags),
     /// Forecast `features` with a `model`, or raw files with the built-in one
     Predict(PredictFlags),
     /// Score `forecasts/NAME` on `features`, with the simulator's `truth` where there is one
@@ -102,9 +106,22 @@ struct RunFlags {
     place: PlaceFlags,
     #[command(flatten)]
     urls: UrlFlags,
+    #[command(flatten)]
+    workers: WorkersFlags,
     /// Copy the report here
     #[arg(long, value_name = "FILE.html")]
     report: Option<PathBuf>,
+}
+
+/// Which worker.
+#[derive(Debug, clap::Args)]
+struct WorkerFlags {
+    /// Take the job from stdin, from the command that started this worker
+    #[arg(long, required = true)]
+    job_from_stdin: bool,
+    /// Where networks compute: `cpu`, or the GPU `gpu:N`, in 32 bits or `gpu:N/f16`
+    #[arg(long, env = "LIFECAST_DEVICE", default_value_t, value_name = "cpu|gpu:N")]
+    device: model::DeviceName,
 }
 
 fn main() -> ExitCode {
@@ -149,6 +166,7 @@ async fn act(flags: Flags) -> Result<(), Failure> {
             Trained::Suggestions(suggested) if !json => print(&train::csv(&suggested)),
             trained => answer_if(json, &trained),
         },
+        Command::Worker(flags) => worker(&flags).await,
         Command::Predict(flags) => answer_if(json, &predict::predict(flags, quiet).await?),
         Command::Evaluate(flags) => batch(Batch::Evaluate, flags).await,
         Command::Explain(flags) => batch(Batch::Explain, flags).await,
@@ -167,13 +185,19 @@ async fn act(flags: Flags) -> Result<(), Failure> {
     }
 }
 
+async fn worker(flags: &WorkerFlags) -> Result<(), Failure> {
+    model::compute_on(flags.device).map_err(|error| Failure::usage(error.into()))?;
+    let work = tokio::task::spawn_blocking(workers::work_from_stdin);
+    work.await.map_err(|error| Failure::internal(error.into()))?
+}
+
 async fn run(flags: RunFlags, is_quiet: bool, is_json: bool) -> Result<(), Failure> {
-    let RunFlags { pipeline, data, place: folders, urls, report } = flags;
+    let RunFlags { pipeline, data, place: folders, urls, workers, report } = flags;
     let pipeline = match pipeline {
         Some(path) => Pipeline::read(&path).map_err(Failure::usage)?,
         None => Pipeline::default(),
     };
-    let place = Place { folders, urls, data, report, is_quiet };
+    let place = Place { folders, urls, workers, data, report, is_quiet };
     let outcome = runner::run(&pipeline, &place).await?;
     say(&table::headline(&outcome.scores));
     if let Some(label) = &outcome.label {

@@ -12,6 +12,7 @@ use crate::flags::{PlaceFlags, UrlFlags};
 use crate::pipeline::{ModelEntry, OURS, Pipeline};
 use crate::remote::{Request, Work};
 use crate::stages::{Job, StageOutcome, Stages, toml_of};
+use crate::workers::WorkersFlags;
 
 /// Where a run keeps things and how it talks.
 #[derive(Debug, Clone)]
@@ -20,6 +21,8 @@ pub(crate) struct Place {
     pub(crate) folders: PlaceFlags,
     /// Servers of stages.
     pub(crate) urls: UrlFlags,
+    /// Processes that train.
+    pub(crate) workers: WorkersFlags,
     /// Mapping that replaces the pipeline's.
     pub(crate) data: Option<PathBuf>,
     /// Where the report is copied to, if anywhere.
@@ -80,7 +83,8 @@ impl LastRun {
 pub(crate) async fn run(pipeline: &Pipeline, place: &Place) -> Result<Outcome, Failure> {
     let started = crate::clock::now();
     let memory = service::PeakMemory::watch();
-    let stages = Stages::open(&place.folders, &place.urls, place.is_quiet)?;
+    let stages = Stages::open(&place.folders, &place.urls, place.is_quiet)?
+        .with_workers(&place.workers, place.folders.device)?;
     let mut runner = Runner { stages, place: place.clone(), truth: None };
     let dataset = runner.data_set(pipeline).await?;
     let features = runner.features(pipeline, dataset).await?;

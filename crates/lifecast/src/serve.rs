@@ -15,6 +15,7 @@ use crate::failure::Failure;
 use crate::flags::{ClientTlsFlags, PlaceFlags};
 use crate::remote::endpoint;
 use crate::stages::workplace;
+use crate::workers::{WorkersFlags, with_world_size};
 
 /// What is served, where.
 #[derive(Debug, Clone, clap::Args)]
@@ -35,6 +36,8 @@ pub(crate) struct ServeFlags {
     /// Threads that answer live calls; 0: one for each core
     #[arg(long, env = "LIFECAST_THREADS", default_value_t = 0, value_parser = value_parser!(u32).range(..=1024))]
     threads: u32,
+    #[command(flatten)]
+    workers: WorkersFlags,
     /// Stop, as on SIGTERM, when stdin ends: with the process that started this one
     #[arg(long)]
     until_stdin_ends: bool,
@@ -115,7 +118,10 @@ fn services(flags: &ServeFlags, served: &BTreeSet<Served>) -> Result<Services, F
                 services.add(features::server(stage("features"), max_size));
             }
             Served::Trainer => {
-                services.add(trainer::server(stage("train"), max_size));
+                let launcher = flags.workers.launcher(place.device)?;
+                let place = workplace("train", &store, &place.work);
+                let stage = Stage::new(&runs, with_world_size(place, launcher.as_ref()));
+                services.add(trainer::server(stage, max_size, launcher));
             }
             Served::Predictor => {
                 services.add(predictor.clone());

@@ -5,12 +5,15 @@ use std::path::{Path, PathBuf};
 
 use artifacts::{Folders, Order, Produced, Store, Workplace};
 use lifecycle::{Digest, Progress};
+use model::DeviceName;
 use serde::Serialize;
+use trainer::Launcher;
 
 use crate::failure::Failure;
 use crate::flags::{PlaceFlags, UrlFlags};
 use crate::remote::{Remote, Work};
 use crate::terminal::Bar;
+use crate::workers::{WorkersFlags, with_world_size};
 use crate::{CODE_VERSIONS, TARGET};
 
 /// What came of one stage.
@@ -62,6 +65,8 @@ pub(crate) struct Stages {
     folder: PathBuf,
     urls: UrlFlags,
     is_quiet: bool,
+    /// How workers are started, where several train.
+    launcher: Option<Launcher>,
     /// In the order in which they were done.
     pub(crate) outcomes: Vec<StageOutcome>,
 }
@@ -76,12 +81,26 @@ impl Stages {
         place.open_device()?;
         let store = Store::open(&place.store)?;
         let (folder, urls) = (place.work.clone(), urls.clone());
-        Ok(Self { store, folder, urls, is_quiet, outcomes: Vec::new() })
+        Ok(Self { store, folder, urls, is_quiet, launcher: None, outcomes: Vec::new() })
+    }
+
+    /// The same with so many workers for trainings in this process.
+    pub(crate) fn with_workers(
+        self,
+        workers: &WorkersFlags,
+        device: DeviceName,
+    ) -> Result<Self, Failure> {
+        if workers.workers != 1 && self.urls.of_stage("train").is_some() {
+            let reason = "--workers is of trainings on this machine: give it to `lifecast serve`";
+            return Err(Failure::usage(anyhow::Error::msg(reason)));
+        }
+        Ok(Self { launcher: workers.launcher(device)?, ..self })
     }
 
     /// Where a stage works in this process.
     pub(crate) fn place(&self, stage: &str) -> Workplace {
-        workplace(stage, &self.store, &self.folder)
+        let place = workplace(stage, &self.store, &self.folder);
+        if stage == "train" { with_world_size(place, self.launcher.as_ref()) } else { place }
     }
 
     /// The server of a stage, if it has one.
@@ -131,9 +150,15 @@ impl Stages {
     /// Trains a model.
     pub(crate) async fn train(&mut self, job: Job<trainer::Config>) -> Result<Digest, Failure> {
         let checkpoint = self.place("train").checkpoint(&job.order);
+        let launcher = self.launcher.clone();
         let make = move |config: &_, inputs: &Folders, output: &Path, progress: &dyn Progress| {
             let inputs = trainer::Inputs::named(inputs, &checkpoint);
-            trainer::run(config, &inputs, output, progress)
+            match &launcher {
+                None => trainer::run(config, &inputs, output, progress),
+                Some(launcher) => {
+                    trainer::run_with_workers(config, &inputs, output, progress, launcher)
+                }
+            }
         };
         self.make(job, make).await
     }

@@ -13,6 +13,7 @@ use crate::batch::{self, BatchFlags};
 use crate::failure::Failure;
 use crate::search::{self, Found};
 use crate::stages::{StageOutcome, Stages};
+use crate::workers::WorkersFlags;
 
 /// What is trained, from where.
 #[derive(Debug, Clone, clap::Args)]
@@ -27,6 +28,8 @@ pub(crate) struct TrainFlags {
     /// `adapter`, `lora` or `adalora`
     #[arg(long, value_parser = word::<trainer::Adapt>)]
     adapt: Option<trainer::Adapt>,
+    #[command(flatten)]
+    workers: WorkersFlags,
     /// Search for settings by successive halving, in place of training once: trials, steps and the
     /// space of settings; those that are not searched are the configuration's
     #[arg(long, value_name = "SEARCH.toml", conflicts_with = "out")]
@@ -59,8 +62,9 @@ enum From {
 /// Trains, and answers the model; or searches, and answers the settings.
 pub(crate) async fn train(flags: TrainFlags, is_quiet: bool) -> Result<Trained, Failure> {
     use trainer::Inputs;
-    let TrainFlags { mut batch, from, adapt, search, suggest_labels } = flags;
-    let mut stages = Stages::open(&batch.place, &batch.urls, is_quiet)?;
+    let TrainFlags { mut batch, from, adapt, workers, search, suggest_labels } = flags;
+    let mut stages = Stages::open(&batch.place, &batch.urls, is_quiet)?
+        .with_workers(&workers, batch.place.device)?;
     if let Some(From::Model(digest)) = from {
         batch.inputs.push(("base".to_owned(), digest));
     }

@@ -87,8 +87,13 @@ impl Network {
     /// Threads for its forward and backward passes: on a CPU one for each core; on a GPU two, so
     /// that one prepares a batch while the GPU works on the other's.
     pub fn workers(&self) -> Workers {
+        self.workers_of(rayon::current_num_threads())
+    }
+
+    /// The same with at most so many on a CPU.
+    pub fn workers_of(&self, n_threads: usize) -> Workers {
         match self.device.name() {
-            DeviceName::Cpu => Workers::default(),
+            DeviceName::Cpu => Workers::new(n_threads),
             DeviceName::Gpu(..) => Workers::new(2),
             DeviceName::Software => Workers::new(1),
         }

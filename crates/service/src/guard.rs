@@ -22,8 +22,11 @@ use tracing::{Instrument, debug, error, info, info_span};
 use crate::status::status;
 use crate::tasks::{panic_text, panicked};
 
-/// Health checks are answered however busy the server is, and are not worth a log line.
+/// Health checks are answered however busy the server is.
 const HEALTH: &str = "/grpc.health.v1.Health/";
+
+/// Asked each second by every worker: not worth a log line, as health checks are not.
+const RENDEZVOUS: &str = "/lifecast.v1.Rendezvous/";
 
 /// The layer.
 #[derive(Debug, Clone)]
@@ -95,7 +98,7 @@ where
                     panicked().into_http()
                 }
             };
-            log(&response, begun.elapsed(), is_health);
+            log(&response, begun.elapsed(), is_health || path.starts_with(RENDEZVOUS));
             Ok(response)
         };
         Box::pin(answer.instrument(span))
@@ -107,10 +110,10 @@ fn too_late(time_limit: Duration) -> Status {
     status(Code::DeadlineExceeded, &message, "REQUEST_TIMEOUT")
 }
 
-fn log(response: &Response<Body>, elapsed: Duration, is_health: bool) {
+fn log(response: &Response<Body>, elapsed: Duration, is_routine: bool) {
     let code = Status::from_header_map(response.headers()).map_or(Code::Ok, |status| status.code());
     let elapsed_ms = elapsed.as_secs_f64() * 1e3;
-    if is_health {
+    if is_routine {
         debug!(?code, elapsed_ms, "answered");
     } else {
         info!(?code, elapsed_ms, "answered");

@@ -5,7 +5,9 @@
 //! | `config` | what is trained, and how |
 //! | `data` | the data sets of a training, and their rows |
 //! | `ranks` | what the ranks of a training do together |
+//! | `rendezvous` | ranks in processes of their own |
 //! | `rows` | windows and targets of training and validation, masked by the split |
+//! | `launch` | workers on this machine, started, watched and replaced |
 //! | `losses` | losses of raw outputs, and their gradients in closed form |
 //! | `adaptation` | what of a base model is trained: heads, adapters, updates of low rank |
 //! | `boosting` | trees for turns and stages |
@@ -29,10 +31,12 @@ mod boosting;
 mod checkpoint;
 mod config;
 mod data;
+mod launch;
 mod losses;
 mod optimiser;
 mod pseudo_labels;
 mod ranks;
+pub mod rendezvous;
 mod rows;
 mod scatter;
 mod search;
@@ -47,15 +51,14 @@ mod unseen_inputs;
 mod validation;
 mod wrong;
 
+pub use launch::{Job, Launcher, run_with_workers};
 pub use config::{Adapt, Config, LossWeights, OptimiserKind, Start};
 pub use ranks::{Alone, Meeting, NoMeeting};
 pub use rows::{Row, Rows, Source, Target};
 pub use scatter::{Scatter, ScatterPoint};
 pub use search::{Rung, Search, Trial, best_of};
 pub use server::server;
-pub use stage::{
-    Error, Inputs, Summary, can_be_shared, run, run_rank, run_wrong, validation_of,
-};
+pub use stage::{Error, Inputs, Summary, run, run_rank, run_wrong, validation_of};
 pub use suggest::{Suggestion, suggestions};
 pub use training::{Outcome, Stopped, Task, train};
 pub use validation::Validation;

@@ -28,6 +28,9 @@ pub trait Meeting {
     /// Whether workers wait for this generation to end.
     fn is_awaited(&self) -> bool;
 
+    /// Threads that this rank may compute gradients with.
+    fn n_threads(&self) -> usize;
+
     /// Reads the clock, for shares of time; no result depends on it.
     fn clock(&self) -> Clock;
 }
@@ -49,6 +52,10 @@ impl Meeting for Alone {
 
     fn is_awaited(&self) -> bool {
         false
+    }
+
+    fn n_threads(&self) -> usize {
+        rayon::current_num_threads()
     }
 
     fn clock(&self) -> Clock {
@@ -112,6 +119,11 @@ pub(crate) struct Ranks<'a> {
 const SIGN: Duration = Duration::from_secs(20);
 
 impl Ranks<'_> {
+    /// Threads for gradients.
+    pub(crate) fn n_threads(&self) -> usize {
+        self.meeting.n_threads()
+    }
+
     /// Whether this rank does what one does for all.
     pub(crate) fn is_first(&self) -> bool {
         self.group.rank() == 0

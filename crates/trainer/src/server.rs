@@ -6,15 +6,21 @@ use tonic::{Request, Response, Status};
 use wire::v1::trainer_server::{Trainer, TrainerServer};
 use wire::{Start, invalid_argument, read_start, v1};
 
-use crate::{Config, Error, Inputs, run};
+use crate::{Config, Error, Inputs, Launcher, run, run_with_workers};
 
-/// The service, for a server that decodes messages of at most `max_message_size` bytes.
-pub fn server(stage: Stage, max_message_size: usize) -> TrainerServer<impl Trainer> {
-    TrainerServer::new(Server { stage }).max_decoding_message_size(max_message_size)
+/// The service, for a server that decodes messages of at most `max_message_size` bytes. Trainings
+/// are done by workers of this machine, if a launcher is given, else by this process.
+pub fn server(
+    stage: Stage,
+    max_message_size: usize,
+    launcher: Option<Launcher>,
+) -> TrainerServer<impl Trainer> {
+    TrainerServer::new(Server { stage, launcher }).max_decoding_message_size(max_message_size)
 }
 
 struct Server {
     stage: Stage,
+    launcher: Option<Launcher>,
 }
 
 #[tonic::async_trait]
@@ -27,11 +33,18 @@ impl Trainer for Server {
         start.check_inputs(Inputs::NEEDED, Inputs::OPTIONAL).map_err(invalid_argument)?;
         let config: Config = service::config(&start.config_toml)?;
         let Start { request_id, config_toml: _, inputs } = start;
+        let launcher = self.launcher.clone();
         let run = self.stage.start_job(&request_id, digest, move |job| {
             let order = Order { inputs, ..Order::new(config) };
             let checkpoint = job.place.checkpoint(&order);
             produce(&job, order, Error::kind, move |config, inputs, output, progress| {
-                run(config, &Inputs::named(inputs, &checkpoint), output, progress)
+                let inputs = Inputs::named(inputs, &checkpoint);
+                match &launcher {
+                    None => run(config, &inputs, output, progress),
+                    Some(launcher) => {
+                        run_with_workers(config, &inputs, output, progress, launcher)
+                    }
+                }
             })
         })?;
         Ok(Response::new(v1::StartTrainingResponse { run: Some(run.into()) }))

@@ -111,6 +111,16 @@ pub enum Error {
     /// The loop stopped.
     #[error("training stopped")]
     Stopped(#[source] Stopped),
+    /// A worker failed, whom it would not help to start again.
+    #[error("worker {order} {reason}")]
+    Worker {
+        /// Which one.
+        order: usize,
+        /// How it ended.
+        reason: String,
+        /// Who has to act.
+        kind: ErrorKind,
+    },
     /// The model cannot be written.
     #[error("the model cannot be written")]
     Model(#[source] model::Error),
@@ -131,6 +141,7 @@ impl Error {
             Self::Config(_) => ErrorKind::Usage,
             Self::Features(_) | Self::NoRows => ErrorKind::Data,
             Self::Stopped(_) | Self::Model(_) | Self::File { .. } => ErrorKind::Internal,
+            Self::Worker { kind, .. } => *kind,
         }
     }
 }
@@ -516,13 +527,10 @@ pub fn run_rank(
 }
 
 /// Whether a training can be done by several ranks.
-pub fn can_be_shared(config: &Config) -> Result<(), Error> {
-    let wrong = |field, reason: &str| Err(Error::Config(Invalid::new(field, reason)));
-    if config.steps_max == 0 {
-        return wrong("steps_max", "is 0: a model that is published as it is needs no workers");
-    }
+pub(crate) fn can_be_shared(config: &Config) -> Result<(), Error> {
     if config.pseudo_labels.is_some() {
-        return wrong("pseudo_labels", "is of trainings with one worker");
+        let reason = "is of trainings with one worker: leave it out, or `--workers`";
+        return Err(Error::Config(Invalid::new("pseudo_labels", reason)));
     }
     Ok(())
 }

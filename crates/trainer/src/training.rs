@@ -148,7 +148,7 @@ pub(crate) fn train_on(
     state: &mut Option<State>,
     progress: &dyn Progress,
 ) -> Result<Outcome, Stopped> {
-    let training_loop = Loop::new(task);
+    let training_loop = Loop::new(task, ranks.n_threads());
     let state = match state {
         Some(state) => state,
         None => state.insert(training_loop.start()?),
@@ -177,7 +177,7 @@ fn training_key(rows: &Rows, config: &Config, adaptation: &Adaptation) -> Digest
 }
 
 impl<'a> Loop<'a> {
-    fn new(task: Task<'a>) -> Self {
+    fn new(task: Task<'a>, n_threads: usize) -> Self {
         let Task { network, base, rows, config, checkpoints } = task;
         let base = base.map_or_else(|| random_start(network, rows, config), <[f32]>::to_vec);
         let adaptation = Adaptation::new(&network.layout(), base, config);
@@ -192,7 +192,7 @@ impl<'a> Loop<'a> {
             key: training_key(rows, config, &adaptation),
             decayed: adaptation.trained.decayed(),
             adaptation,
-            workers: network.workers(),
+            workers: network.workers_of(n_threads),
         }
     }
 

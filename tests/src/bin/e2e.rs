@@ -28,6 +28,12 @@ async fn main() -> anyhow::Result<()> {
         batch::check(&folder.path().join("alone"), &wanted)
     })?;
 
+    step("two workers train to the bytes of one", || {
+        let home = folder.path().join("workers");
+        share_key(&folder.path().join("alone"), &home)?;
+        compare(&wanted, &artifacts(&run(&home, &["--workers".to_owned(), "2".to_owned()])?)?)
+    })?;
+
     let home = folder.path().join("apart");
     share_key(&folder.path().join("alone"), &home)?;
     let servers = step("each stage listens as a process of its own", || start_all(&home))?;

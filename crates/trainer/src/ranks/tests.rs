@@ -28,6 +28,10 @@ impl Meeting for Given {
         false
     }
 
+    fn n_threads(&self) -> usize {
+        1
+    }
+
     fn clock(&self) -> Clock {
         Arc::new(|| Duration::ZERO)
     }
