@@ -17,6 +17,8 @@ pub(crate) const BLOBS: &str = "blobs";
 pub(crate) const CONTENTS: &str = "contents";
 /// What each key stands for.
 pub(crate) const KEYS: &str = "keys";
+/// Unfinished work, by its key.
+pub(crate) const DRAFTS: &str = "drafts";
 /// What was found to differ from its name.
 pub(crate) const DAMAGED: &str = "damaged";
 
@@ -94,25 +96,30 @@ impl Backend {
         }
     }
 
-    /// Stores a file's bytes under their digest, over what is there; answers length and digest.
-    pub(crate) async fn store_blob(&self, source: &Path) -> Result<(u64, Digest), Error> {
+    /// Stores a file's bytes as `below/<digest>`, over what is there; answers length and digest.
+    pub(crate) async fn store_blob(
+        &self,
+        below: &str,
+        source: &Path,
+    ) -> Result<(u64, Digest), Error> {
         match self {
             Self::Folder(folder) => {
-                let source = source.to_owned();
-                on(folder, move |folder| folder.store_blob(&source)).await
+                let (below, source) = (below.to_owned(), source.to_owned());
+                on(folder, move |folder| folder.store_blob(&below, &source)).await
             }
-            Self::Bucket(bucket) => bucket.store_blob(source).await,
+            Self::Bucket(bucket) => bucket.store_blob(below, source).await,
         }
     }
 
-    /// Puts a blob at a new path, not yet held against its digest. False if there is no such blob.
-    pub(crate) async fn load_blob(&self, blob: &Digest, to: &Path) -> Result<bool, Error> {
+    /// Puts an object at a new path, not yet held against its digest. False if there is no such
+    /// object.
+    pub(crate) async fn load(&self, object: &str, to: &Path) -> Result<bool, Error> {
         match self {
             Self::Folder(folder) => {
-                let (blob, to) = (*blob, to.to_owned());
-                on(folder, move |folder| folder.load_blob(&blob, &to)).await
+                let (object, to) = (object.to_owned(), to.to_owned());
+                on(folder, move |folder| folder.load(&object, &to)).await
             }
-            Self::Bucket(bucket) => bucket.load_blob(blob, to).await,
+            Self::Bucket(bucket) => bucket.load(object, to).await,
         }
     }
 

@@ -19,7 +19,7 @@ use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt, PutMode, RetryC
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::Error;
-use crate::backend::{BLOBS, DAMAGED, RECORD_BYTES_MAX, too_large};
+use crate::backend::{DAMAGED, RECORD_BYTES_MAX, too_large};
 use crate::files::{blocking, digest};
 
 /// Bytes of one part of an upload; what is not larger goes up in one request. At most two are in
@@ -98,10 +98,14 @@ impl Bucket {
         retried("write", write).await.map(|_| ()).map_err(failed("write", record))
     }
 
-    pub(crate) async fn store_blob(&self, source: &Path) -> Result<(u64, Digest), Error> {
+    pub(crate) async fn store_blob(
+        &self,
+        below: &str,
+        source: &Path,
+    ) -> Result<(u64, Digest), Error> {
         let path = source.to_owned();
         let (length, digest) = blocking(move || digest(&path)).await?;
-        let object = format!("{BLOBS}/{digest}");
+        let object = format!("{below}/{digest}");
         let path = self.path(&object);
         let upload = || async {
             if length <= PART_BYTES as u64 {
@@ -146,9 +150,8 @@ impl Bucket {
         }
     }
 
-    pub(crate) async fn load_blob(&self, blob: &Digest, to: &Path) -> Result<bool, Error> {
-        let object = format!("{BLOBS}/{blob}");
-        let path = self.path(&object);
+    pub(crate) async fn load(&self, object: &str, to: &Path) -> Result<bool, Error> {
+        let path = self.path(object);
         let load = || async {
             let mut pieces = self.objects.get(&path).await?.into_stream();
             let mut file = tokio::fs::File::create(to).await.map_err(local)?;
@@ -157,7 +160,7 @@ impl Bucket {
             }
             file.flush().await.map_err(local)
         };
-        let loaded = found(retried("read", load).await).map_err(failed("read", &object))?;
+        let loaded = found(retried("read", load).await).map_err(failed("read", object))?;
         Ok(loaded.is_some())
     }
 

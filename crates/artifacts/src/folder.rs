@@ -72,19 +72,21 @@ impl Folder {
         self.replace(&scratch, record)
     }
 
-    /// Stores a copy of the file under its digest, in place of what may lie there damaged.
-    pub(crate) fn store_blob(&self, source: &Path) -> Result<(u64, Digest), Error> {
+    /// Stores a copy of the file as `below/<digest>`, in place of what may lie there damaged.
+    pub(crate) fn store_blob(&self, below: &str, source: &Path) -> Result<(u64, Digest), Error> {
         self.present()?;
+        let folder = self.root.join(below);
+        fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
         let scratch = self.scratch.path();
         let (length, digest) = copy_durably(source, &scratch)?;
         set_read_only(&scratch)?; // fetched files are links to the blob
-        self.replace(&scratch, &format!("{BLOBS}/{digest}"))?;
+        self.replace(&scratch, &format!("{below}/{digest}"))?;
         Ok((length, digest))
     }
 
-    /// Gives the blob a second name, or copies it to another file system. False if it is missing.
-    pub(crate) fn load_blob(&self, blob: &Digest, to: &Path) -> Result<bool, Error> {
-        let path = self.root.join(format!("{BLOBS}/{blob}"));
+    /// Gives the object a second name, or copies it to another file system. False if it is missing.
+    pub(crate) fn load(&self, object: &str, to: &Path) -> Result<bool, Error> {
+        let path = self.root.join(object);
         let copied = match fs::hard_link(&path, to) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 fs::copy(&path, to).map(|_| ())

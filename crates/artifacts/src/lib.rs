@@ -13,6 +13,7 @@
 //! blobs/<sha256>      the bytes of one file
 //! contents/<digest>   the manifest of the artifact with this content digest
 //! keys/<key>          content digest, manifest, and the key's own fields for people
+//! drafts/<key>/      the last states of unfinished work, with an index written last
 //! damaged/<digest>    what was found to differ from its name, moved out of the way
 //! ```
 //!
@@ -25,6 +26,7 @@
 
 mod backend;
 mod bucket;
+mod drafts;
 mod error;
 mod files;
 mod folder;

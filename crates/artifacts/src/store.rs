@@ -24,7 +24,7 @@ const CREATE_ATTEMPTS_MAX: usize = 5;
 /// A store of artifacts. Cloning it is cheap and gives the same store.
 #[derive(Debug, Clone)]
 pub struct Store {
-    backend: Backend,
+    pub(crate) backend: Backend,
     uri: String,
 }
 
@@ -206,7 +206,7 @@ impl Store {
         let files = blocking(move || list(&path)).await?;
         let files: Vec<File> = stream::iter(files)
             .map(|(name, path)| async move {
-                let (length, sha256) = self.backend.store_blob(&path).await?;
+                let (length, sha256) = self.backend.store_blob(BLOBS, &path).await?;
                 Ok::<_, Error>(File { name, length, sha256 })
             })
             .buffered(N_AT_ONCE)
@@ -230,7 +230,7 @@ impl Store {
         let mut reason = String::new();
         for _ in 0..2 {
             // The second time, because bytes can flip on their way, too.
-            let is_there = self.backend.load_blob(&file.sha256, &partial).await?;
+            let is_there = self.backend.load(&format!("{BLOBS}/{}", file.sha256), &partial).await?;
             if !is_there {
                 reason = "is missing".into();
                 break;

@@ -84,6 +84,19 @@ impl Workplace {
         self.folder.join("checkpoints").join(self.key(order).digest().to_string())
     }
 
+    /// The artifact of an order, if the store has it.
+    pub async fn lookup<C: Serialize>(
+        &self,
+        order: &Order<C>,
+    ) -> Result<Option<crate::Artifact>, crate::Error> {
+        self.store.lookup(&self.key(order)).await
+    }
+
+    /// The digest of an order's key: what drafts of its work are kept under.
+    pub fn key_digest<C: Serialize>(&self, order: &Order<C>) -> Digest {
+        self.key(order).digest()
+    }
+
     /// Fetches an artifact and answers its folder.
     pub async fn fetch(&self, artifact: &Digest) -> Result<PathBuf, crate::Error> {
         self.store.fetch(artifact, &self.folder.join("fetched")).await

@@ -7,6 +7,7 @@ mod doctor;
 mod failure;
 mod flags;
 mod get;
+mod keeper;
 mod pipeline;
 mod predict;
 mod remote;
@@ -18,6 +19,7 @@ mod stages;
 mod table;
 mod terminal;
 mod train;
+mod worker;
 mod workers;
 
 use std::io::Write;
@@ -38,6 +40,7 @@ use crate::runner::Place;
 use crate::serve::ServeFlags;
 use crate::simulate::{SimulateFlags, Simulated};
 use crate::train::{TrainFlags, Trained};
+use crate::worker::WorkerFlags;
 use crate::workers::WorkersFlags;
 
 /// Twenty per cent faster training than with the system's allocator.
@@ -74,7 +77,7 @@ enum Command {
     Features(BatchFlags),
     /// Train a model on `features`, from scratch or from another model, or search for settings
     Train(TrainFlags),
-    /// Be one of the workers of a training: what `train --workers N` starts
+    /// Be one of the workers that train a model on `features` together, on this host or others
     Worker(WorkerFlags),
     /// Forecast `features` with a `model`, or raw files with the built-in one
     Predict(PredictFlags),
@@ -111,17 +114,6 @@ struct RunFlags {
     /// Copy the report here
     #[arg(long, value_name = "FILE.html")]
     report: Option<PathBuf>,
-}
-
-/// Which worker.
-#[derive(Debug, clap::Args)]
-struct WorkerFlags {
-    /// Take the job from stdin, from the command that started this worker
-    #[arg(long, required = true)]
-    job_from_stdin: bool,
-    /// Where networks compute: `cpu`, or the GPU `gpu:N`, in 32 bits or `gpu:N/f16`
-    #[arg(long, env = "LIFECAST_DEVICE", default_value_t, value_name = "cpu|gpu:N")]
-    device: model::DeviceName,
 }
 
 fn main() -> ExitCode {
@@ -166,7 +158,8 @@ async fn act(flags: Flags) -> Result<(), Failure> {
             Trained::Suggestions(suggested) if !json => print(&train::csv(&suggested)),
             trained => answer_if(json, &trained),
         },
-        Command::Worker(flags) => worker(&flags).await,
+        Command::Worker(flags) if flags.job_from_stdin => worker_from_stdin(&flags).await,
+        Command::Worker(flags) => answer_if(json, &worker::work(flags, quiet).await?),
         Command::Predict(flags) => answer_if(json, &predict::predict(flags, quiet).await?),
         Command::Evaluate(flags) => batch(Batch::Evaluate, flags).await,
         Command::Explain(flags) => batch(Batch::Explain, flags).await,
@@ -185,8 +178,8 @@ async fn act(flags: Flags) -> Result<(), Failure> {
     }
 }
 
-async fn worker(flags: &WorkerFlags) -> Result<(), Failure> {
-    model::compute_on(flags.device).map_err(|error| Failure::usage(error.into()))?;
+async fn worker_from_stdin(flags: &WorkerFlags) -> Result<(), Failure> {
+    flags.batch.place.open_device()?;
     let work = tokio::task::spawn_blocking(workers::work_from_stdin);
     work.await.map_err(|error| Failure::internal(error.into()))?
 }

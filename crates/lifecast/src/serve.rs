@@ -15,7 +15,7 @@ use crate::failure::Failure;
 use crate::flags::{ClientTlsFlags, PlaceFlags};
 use crate::remote::endpoint;
 use crate::stages::workplace;
-use crate::workers::{WorkersFlags, with_world_size};
+use crate::workers::{WorkersFlags, with_world_size, world_size_of};
 
 /// What is served, where.
 #[derive(Debug, Clone, clap::Args)]
@@ -120,7 +120,11 @@ fn services(flags: &ServeFlags, served: &BTreeSet<Served>) -> Result<Services, F
             Served::Trainer => {
                 let launcher = flags.workers.launcher(place.device)?;
                 let place = workplace("train", &store, &place.work);
-                let stage = Stage::new(&runs, with_world_size(place, launcher.as_ref()));
+                let place = match &launcher {
+                    Some(launcher) => with_world_size(place, &world_size_of(launcher)),
+                    None => place,
+                };
+                let stage = Stage::new(&runs, place);
                 services.add(trainer::server(stage, max_size, launcher));
             }
             Served::Predictor => {

@@ -13,7 +13,7 @@ use crate::failure::Failure;
 use crate::flags::{PlaceFlags, UrlFlags};
 use crate::remote::{Remote, Work};
 use crate::terminal::Bar;
-use crate::workers::{WorkersFlags, with_world_size};
+use crate::workers::{WorkersFlags, with_world_size, world_size, world_size_of};
 use crate::{CODE_VERSIONS, TARGET};
 
 /// What came of one stage.
@@ -67,6 +67,8 @@ pub(crate) struct Stages {
     is_quiet: bool,
     /// How workers are started, where several train.
     launcher: Option<Launcher>,
+    /// Of trainings.
+    world_size: String,
     /// In the order in which they were done.
     pub(crate) outcomes: Vec<StageOutcome>,
 }
@@ -81,7 +83,8 @@ impl Stages {
         place.open_device()?;
         let store = Store::open(&place.store)?;
         let (folder, urls) = (place.work.clone(), urls.clone());
-        Ok(Self { store, folder, urls, is_quiet, launcher: None, outcomes: Vec::new() })
+        let (launcher, world_size) = (None, world_size(1, 1));
+        Ok(Self { store, folder, urls, is_quiet, launcher, world_size, outcomes: Vec::new() })
     }
 
     /// The same with so many workers for trainings in this process.
@@ -94,13 +97,30 @@ impl Stages {
             let reason = "--workers is of trainings on this machine: give it to `lifecast serve`";
             return Err(Failure::usage(anyhow::Error::msg(reason)));
         }
-        Ok(Self { launcher: workers.launcher(device)?, ..self })
+        let launcher = workers.launcher(device)?;
+        let world_size = launcher.as_ref().map_or(self.world_size, world_size_of);
+        Ok(Self { launcher, world_size, ..self })
+    }
+
+    /// The same as one of several workers of a training.
+    pub(crate) fn of_world(self, n_workers_min: usize, n_workers_max: usize) -> Self {
+        Self { world_size: world_size(n_workers_min, n_workers_max), ..self }
+    }
+
+    /// The store.
+    pub(crate) fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Notes an artifact that another process made.
+    pub(crate) fn found(&mut self, name: &str, artifact: Digest) {
+        self.note(name.to_owned(), artifact, true, crate::clock::now());
     }
 
     /// Where a stage works in this process.
     pub(crate) fn place(&self, stage: &str) -> Workplace {
         let place = workplace(stage, &self.store, &self.folder);
-        if stage == "train" { with_world_size(place, self.launcher.as_ref()) } else { place }
+        if stage == "train" { with_world_size(place, &self.world_size) } else { place }
     }
 
     /// The server of a stage, if it has one.

@@ -57,16 +57,23 @@ impl WorkersFlags {
 }
 
 /// Names the number of workers in keys: the order of sums follows it.
-pub(crate) fn with_world_size(place: Workplace, launcher: Option<&Launcher>) -> Workplace {
-    let Some(Launcher { n_workers_min, n_workers_max, .. }) = launcher else { return place };
-    let world_size = if n_workers_min == n_workers_max {
+pub(crate) fn with_world_size(mut place: Workplace, world_size: &str) -> Workplace {
+    place.execution.insert("world_size".to_owned(), world_size.to_owned());
+    place
+}
+
+/// The number of workers as keys name it.
+pub(crate) fn world_size(n_workers_min: usize, n_workers_max: usize) -> String {
+    if n_workers_min == n_workers_max {
         n_workers_max.to_string()
     } else {
         format!("{n_workers_min} to {n_workers_max}")
-    };
-    let mut place = place;
-    place.execution.insert("world_size".to_owned(), world_size);
-    place
+    }
+}
+
+/// The number of workers that are started.
+pub(crate) fn world_size_of(launcher: &Launcher) -> String {
+    world_size(launcher.n_workers_min, launcher.n_workers_max)
 }
 
 /// How long a worker whose command is gone may take to write a checkpoint.
@@ -91,7 +98,9 @@ pub(crate) fn work_from_stdin() -> Result<(), Failure> {
     let read = io::stdin().lock().read_line(&mut line);
     read.context("stdin").map_err(Failure::internal)?;
     let job: Job = serde_json::from_str(&line)
-        .context("stdin must bring a worker's job: workers are started by `lifecast train --workers N`")
+        .context(
+            "stdin must bring a worker's job: workers are started by `lifecast train --workers N`",
+        )
         .map_err(Failure::usage)?;
     let abandoned = Abandoned::default();
     let heard = abandoned.clone();

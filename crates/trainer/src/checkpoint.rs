@@ -156,9 +156,7 @@ fn folders(directory: &Path) -> Result<Vec<(u64, PathBuf)>, Error> {
 fn manifest_of(folder: &Path) -> Result<Option<Manifest>, Error> {
     let path = folder.join(MANIFEST);
     match fs::read(&path) {
-        Ok(bytes) => {
-            serde_json::from_slice(&bytes).map(Some).map_err(|error| wrong(&path, &error))
-        }
+        Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|error| wrong(&path, &error)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(wrong(&path, &error)),
     }

@@ -174,11 +174,7 @@ pub fn run_with_workers(
 }
 
 /// Serves the rendezvous of a group on a free port of this machine, and answers its address.
-fn host(
-    runtime: &Runtime,
-    group: Group,
-    stopped: oneshot::Receiver<()>,
-) -> Result<String, Error> {
+fn host(runtime: &Runtime, group: Group, stopped: oneshot::Receiver<()>) -> Result<String, Error> {
     let _inside = runtime.enter();
     let flags = service::Flags::default();
     let failed = |error: service::Error| alone(Box::new(error));

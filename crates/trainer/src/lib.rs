@@ -51,8 +51,8 @@ mod unseen_inputs;
 mod validation;
 mod wrong;
 
-pub use launch::{Job, Launcher, run_with_workers};
 pub use config::{Adapt, Config, LossWeights, OptimiserKind, Start};
+pub use launch::{Job, Launcher, run_with_workers};
 pub use ranks::{Alone, Meeting, NoMeeting};
 pub use rows::{Row, Rows, Source, Target};
 pub use scatter::{Scatter, ScatterPoint};

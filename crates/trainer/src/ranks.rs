@@ -261,8 +261,7 @@ impl Ranks<'_> {
                 is_done = end != Err(RecvTimeoutError::Timeout);
                 told = self.sum(&mut [f32::from(u8::from(is_done))]);
             }
-            let made =
-                working.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            let made = working.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
             told.map(|()| Some(made))
         })
     }

@@ -41,9 +41,7 @@ impl Trainer for Server {
                 let inputs = Inputs::named(inputs, &checkpoint);
                 match &launcher {
                     None => run(config, &inputs, output, progress),
-                    Some(launcher) => {
-                        run_with_workers(config, &inputs, output, progress, launcher)
-                    }
+                    Some(launcher) => run_with_workers(config, &inputs, output, progress, launcher),
                 }
             })
         })?;

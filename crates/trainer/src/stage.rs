@@ -300,9 +300,8 @@ impl Setup<'_> {
         (network, start): (&Network, &[Vec<f32>]),
     ) -> Result<Fit, Error> {
         let mut states = Vec::new();
-        let train = |ranks: &mut Ranks<'_>| {
-            self.train_members((network, start), &mut states, ranks)
-        };
+        let train =
+            |ranks: &mut Ranks<'_>| self.train_members((network, start), &mut states, ranks);
         let outcomes = together(&mut Alone, train)?;
         Ok(self.finish(description, network, outcomes))
     }

@@ -6,11 +6,6 @@
 
 use std::path::Path;
 
-use lifecycle::{Digest, Progress};
-use model::{Dropout, Masked, Network, Workers, weights_to_bytes};
-use rand::SeedableRng;
-use rand::seq::SliceRandom;
-use rand_chacha::ChaCha8Rng;
 use crate::adaptation::{Adaptation, is_settled};
 use crate::checkpoint;
 use crate::config::{Adapt, Config};
@@ -19,9 +14,14 @@ use crate::optimiser::{Optimiser, learning_rate};
 use crate::ranks::{Alone, NoMeeting, Ranks, together};
 use crate::rows::{Row, Rows, Target};
 use crate::stage::Error;
-use crate::state::{Best, Cursor, State};
 use crate::start::random_start;
+use crate::state::{Best, Cursor, State};
 use crate::validation::validate;
+use lifecycle::{Digest, Progress};
+use model::{Dropout, Masked, Network, Workers, weights_to_bytes};
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
 
 /// Later weights are kept unless they lose so much more than the best: validation rows are of few
 /// periods, and which step they like best is mostly chance, while the average of a falling learning
@@ -326,9 +326,9 @@ impl<'a> Loop<'a> {
         let places: Vec<usize> = own.collect();
         let micro_batches: Vec<&[usize]> = places.chunks(self.config.micro_batch).collect();
         let weights = &self.adaptation.weights(&optimiser.weights);
-        let parts = self.workers.map(&micro_batches, |_, places| {
-            self.gradient(weights, places, batch, optimiser.step)
-        });
+        let parts = self
+            .workers
+            .map(&micro_batches, |_, places| self.gradient(weights, places, batch, optimiser.step));
         let mut gradient = vec![0.0; weights.len()];
         let mut losses = [0.0; Losses::N];
         for (part, of_part) in parts {

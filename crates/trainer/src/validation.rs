@@ -3,7 +3,7 @@
 
 use lifecycle::{LEVELS, WQL_LEVELS};
 use model::{
-    Blend, Calibration, DenseScaling, Dependence, Judged, Dropout, Masked, Model, N_TURN_CLASSES,
+    Blend, Calibration, DenseScaling, Dependence, Dropout, Judged, Masked, Model, N_TURN_CLASSES,
     N_UNIT_OUTPUTS, Network, Noise, Outputs, TreeLogits, Workers, blend, loss_at, placed,
     probability_of, quantiles, stage_logits, temperature,
 };
@@ -11,8 +11,8 @@ use panel::Window;
 use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
-use crate::ranks::Ranks;
 use crate::losses::{dense_gradients, pinball, reconstruction_gradient};
+use crate::ranks::Ranks;
 use crate::rows::{Row, Target};
 use crate::sums;
 use crate::training::Stopped;
@@ -98,9 +98,8 @@ fn gathered(
     if own.iter().map(|outputs| outputs.units.len()).sum::<usize>() == 0 && n_rows == 0 {
         return Ok(own);
     }
-    let mut gather = |of: &dyn Fn(&Outputs) -> &[f32]| {
-        ranks.gather(own.iter().flat_map(of).copied().collect())
-    };
+    let mut gather =
+        |of: &dyn Fn(&Outputs) -> &[f32]| ranks.gather(own.iter().flat_map(of).copied().collect());
     let units = gather(&|outputs| &outputs.units)?;
     let turns = gather(&|outputs| &outputs.turns)?;
     let stages = gather(&|outputs| &outputs.stages)?;

@@ -61,10 +61,12 @@ fn run(flags: &Flags) -> anyhow::Result<()> {
     let ground = Ground::prepare(folder.path(), &pipeline).context("nothing to train on")?;
     let mut undisturbed = BTreeMap::new();
     let mut trials: Vec<Trial> = Vec::new();
-    let count = |trials: &[Trial]| trials.iter().flat_map(|trial| trial.blows.values()).sum::<usize>();
+    let count =
+        |trials: &[Trial]| trials.iter().flat_map(|trial| trial.blows.values()).sum::<usize>();
     while count(&trials) < flags.kills {
         let crew = CREWS[trials.len() % CREWS.len()];
-        if let std::collections::btree_map::Entry::Vacant(place) = undisturbed.entry(crew.n_workers) {
+        if let std::collections::btree_map::Entry::Vacant(place) = undisturbed.entry(crew.n_workers)
+        {
             let sure = Crew { n_workers_min: crew.n_workers, ..crew };
             place.insert(ground.undisturbed(sure).context("without any disturbance")?);
         }

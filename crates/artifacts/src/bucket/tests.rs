@@ -14,6 +14,7 @@ use object_store::{
 };
 
 use super::*;
+use crate::backend::BLOBS;
 
 /// What becomes of the first requests; later ones succeed.
 #[derive(Debug, Clone, Copy)]
@@ -215,9 +216,9 @@ async fn large_files_go_up_in_parts() {
     std::fs::write(&source, &bytes).unwrap();
 
     let (_, bucket) = Faulty::bucket(Fault::Refused, 0);
-    let (length, digest) = bucket.store_blob(&source).await.unwrap();
+    let (length, digest) = bucket.store_blob(BLOBS, &source).await.unwrap();
     assert_eq!((length, digest), (bytes.len() as u64, Digest::of(&bytes)));
-    assert!(bucket.load_blob(&digest, &back).await.unwrap());
+    assert!(bucket.load(&format!("{BLOBS}/{digest}"), &back).await.unwrap());
     assert!(std::fs::read(&back).unwrap() == bytes);
-    assert!(!bucket.load_blob(&Digest::of("other"), &back).await.unwrap());
+    assert!(!bucket.load(&format!("{BLOBS}/{}", Digest::of("other")), &back).await.unwrap());
 }

@@ -144,9 +144,8 @@ fn a_rank_that_is_lost_and_replaced_leaves_no_trace() {
             let begin = |group, progress: &'static (dyn Progress + Sync)| {
                 let (give, given): (Sender<_>, _) = channel();
                 give.send(group).expect("the rank is there");
-                let rank = scope.spawn(move || {
-                    on_rank(&mut Given(given), (rows, config), folder, progress)
-                });
+                let rank = scope
+                    .spawn(move || on_rank(&mut Given(given), (rows, config), folder, progress));
                 (give, rank)
             };
             let (give, lasting) = begin(lasting, &Unwatched);
@@ -188,10 +187,8 @@ fn the_first_rank_works_while_the_others_wait() {
             let (give, given) = channel();
             give.send(rank).expect("the rank is there");
             scope.spawn(move || {
-                together(&mut Given(given), |ranks| {
-                    ranks.first_works(|| 7).map_err(Error::Stopped)
-                })
-                .expect("works")
+                together(&mut Given(given), |ranks| ranks.first_works(|| 7).map_err(Error::Stopped))
+                    .expect("works")
             })
         });
         let ranks: Vec<_> = ranks.collect();

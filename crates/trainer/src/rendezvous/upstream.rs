@@ -118,8 +118,7 @@ impl Membership {
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
         let thread = thread::Builder::new().name("rendezvous".to_owned());
-        let asking =
-            thread.spawn(move || runtime.block_on(asking.ask())).map_err(failed)?;
+        let asking = thread.spawn(move || runtime.block_on(asking.ask())).map_err(failed)?;
         let Place { host, n_threads, .. } = *place;
         let (wishes, asking) = (Some(wish), Some(asking));
         Ok(Self { host, n_threads, config, wishes, news, shared, asking })

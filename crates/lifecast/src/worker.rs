@@ -1,0 +1,302 @@
+//! `lifecast worker`: one rank of a training over hosts, started by whatever starts processes there,
+//! with the variables that torchrun, Kubeflow and mpirun set.
+//!
+//! All workers get the same arguments. The one of rank 0 hosts the rendezvous, and its model is
+//! published; the others answer it once it is in the store. Checkpoints are kept in the store, so a
+//! worker that is started again, here or on another host, takes the training up.
+
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs, UdpSocket};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use artifacts::Folders;
+use collective::rendezvous::Terms;
+use collective::tcp;
+use lifecycle::{Digest, Progress};
+use tokio::sync::oneshot;
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
+use trainer::rendezvous::{self, Group, Membership, Place};
+
+use crate::batch::{self, BatchFlags};
+use crate::clock;
+use crate::failure::Failure;
+use crate::flags::ClientTlsFlags;
+use crate::keeper::Keeper;
+use crate::stages::{Job, StageOutcome, Stages};
+
+/// Which worker, and where the others are.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct WorkerFlags {
+    #[command(flatten)]
+    pub(crate) batch: BatchFlags,
+    /// Take the job from stdin, from the command that started this worker
+    #[arg(long)]
+    pub(crate) job_from_stdin: bool,
+    /// This worker's number, from 0; also `OMPI_COMM_WORLD_RANK` or `JOB_COMPLETION_INDEX`
+    #[arg(long, env = "RANK")]
+    rank: Option<u32>,
+    /// Number of workers; also `OMPI_COMM_WORLD_SIZE`
+    #[arg(long, env = "WORLD_SIZE")]
+    world_size: Option<usize>,
+    /// Train on with no fewer than these while lost workers come back; without it all wait
+    #[arg(long, env = "LIFECAST_MIN_WORKERS")]
+    min_workers: Option<usize>,
+    /// Workers on this host, which share its cores; also `OMPI_COMM_WORLD_LOCAL_SIZE`
+    #[arg(long, env = "LOCAL_WORLD_SIZE")]
+    local_world_size: Option<usize>,
+    /// Host of the worker of rank 0
+    #[arg(long, env = "MASTER_ADDR", default_value = "127.0.0.1")]
+    master_addr: String,
+    /// Port at which it hosts the rendezvous
+    #[arg(long, env = "MASTER_PORT", default_value_t = 29_500)]
+    master_port: u16,
+    /// This host's own address, at which the others reach it; without it that of the way to the
+    /// worker of rank 0
+    #[arg(long, env = "LIFECAST_HOST_ADDR", value_name = "IP")]
+    host_addr: Option<IpAddr>,
+}
+
+/// The name that stands in the certificates of all workers.
+const TLS_NAME: &str = "lifecast-worker";
+
+/// How long a published model may take to be seen by all.
+const PUBLISHED_WITHIN: Duration = Duration::from_secs(60);
+
+/// How long the rendezvous is hosted after the work is done: all others then know that it is.
+const LAST_WORDS: Duration = Duration::from_secs(6);
+
+/// Trains as one of the workers, and answers the model.
+pub(crate) async fn work(flags: WorkerFlags, is_quiet: bool) -> Result<StageOutcome, Failure> {
+    use trainer::Inputs;
+    let numbers = Numbers::of(&flags).map_err(Failure::usage)?;
+    let BatchFlags { place, urls, out, .. } = &flags.batch;
+    ensure_alone(urls.url.is_none() && urls.trainer_url.is_none())?;
+    let stages = Stages::open(place, urls, is_quiet)?.of_world(numbers.min, numbers.max);
+    let job: Job<trainer::Config> =
+        batch::job("train", &flags.batch, Inputs::NEEDED, Inputs::OPTIONAL)?;
+    let workplace = stages.place("train");
+    let (key, checkpoint) = (workplace.key_digest(&job.order), workplace.checkpoint(&job.order));
+    let is_made = workplace.lookup(&job.order).await?.is_some();
+    let keeper = Keeper::start(stages.store(), key, &checkpoint).await?;
+    let host = if numbers.rank == 0 && !is_made {
+        Some(Host::start(&flags, numbers, &checkpoint)?)
+    } else {
+        None
+    };
+    let made = train(stages, job, (&flags, numbers), checkpoint).await;
+    keeper.end(made.is_ok()).await;
+    if let Some(host) = host {
+        host.end().await;
+    }
+    let (stages, artifact) = made?;
+    batch::deliver(stages, artifact, out.as_deref()).await
+}
+
+fn ensure_alone(is_alone: bool) -> Result<(), Failure> {
+    let reason = "a worker trains itself: leave --url and --trainer-url out";
+    if is_alone { Ok(()) } else { Err(Failure::usage(anyhow::Error::msg(reason))) }
+}
+
+/// Trains or finds the model. The worker of the first rank publishes it; the others look for it.
+async fn train(
+    mut stages: Stages,
+    job: Job<trainer::Config>,
+    (flags, numbers): (&WorkerFlags, Numbers),
+    checkpoint: PathBuf,
+) -> Result<(Stages, Digest), Failure> {
+    let is_another = Arc::new(AtomicBool::new(false));
+    let order = job.order.clone();
+    let mut member = Some(membership(flags, numbers)?);
+    let heard = Arc::clone(&is_another);
+    let make = move |config: &_, inputs: &Folders, output: &Path, progress: &dyn Progress| {
+        let inputs = trainer::Inputs::named(inputs, &checkpoint);
+        let mut member = member.take().expect("a model is made once");
+        let telling = member.telling(progress);
+        let done = trainer::run_rank(config, &inputs, output, &telling, &mut member)?;
+        member.finish();
+        heard.store(done.is_none(), Ordering::Release);
+        done.ok_or_else(|| Failure::internal(anyhow::Error::msg("another worker writes the model")))
+    };
+    match stages.make(job, make).await {
+        Err(_) if is_another.load(Ordering::Acquire) => {}
+        made => return made.map(|artifact| (stages, artifact)),
+    }
+    let workplace = stages.place("train");
+    let pause = Duration::from_millis(200);
+    for _ in 0..PUBLISHED_WITHIN.as_millis() / pause.as_millis() {
+        if let Some(found) = workplace.lookup(&order).await? {
+            stages.found("train", found.digest);
+            return Ok((stages, found.digest));
+        }
+        tokio::time::sleep(pause).await;
+    }
+    let seconds = PUBLISHED_WITHIN.as_secs();
+    Err(Failure::internal(anyhow::anyhow!("no model was published within {seconds} s")))
+}
+
+/// The numbers of this worker and of all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Numbers {
+    rank: u32,
+    min: usize,
+    max: usize,
+    n_threads: usize,
+}
+
+impl Numbers {
+    fn of(flags: &WorkerFlags) -> anyhow::Result<Self> {
+        let variable = |names: &[&str]| -> anyhow::Result<Option<u32>> {
+            let found = names.iter().find_map(|name| Some((name, std::env::var(name).ok()?)));
+            let Some((name, text)) = found else { return Ok(None) };
+            let number = text.parse();
+            number.map(Some).with_context(|| format!("{name} is `{text}`, and no number"))
+        };
+        let rank = flags.rank.map_or_else(
+            || variable(&["OMPI_COMM_WORLD_RANK", "JOB_COMPLETION_INDEX"]),
+            |rank| Ok(Some(rank)),
+        )?;
+        let max = match flags.world_size {
+            Some(max) => Some(max),
+            None => variable(&["OMPI_COMM_WORLD_SIZE"])?.map(|n| n as usize),
+        };
+        let local = match flags.local_world_size {
+            Some(local) => local,
+            None => variable(&["OMPI_COMM_WORLD_LOCAL_SIZE"])?.unwrap_or(1) as usize,
+        };
+        let rank = rank.context("which worker is this? give --rank or RANK")?;
+        let max = max.context("how many workers are there? give --world-size or WORLD_SIZE")?;
+        let min = flags.min_workers.unwrap_or(max);
+        ensure!((rank as usize) < max, "rank {rank} of {max} workers: ranks count from 0");
+        ensure!(0 < min && min <= max, "--min-workers {min} must be 1 to {max}, the workers");
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        Ok(Self { rank, min, max, n_threads: (cores / local.max(1)).max(1) })
+    }
+}
+
+/// Certificate, key and authority of all workers, PEM; nothing where connections are not encrypted.
+fn certificates(flags: &ClientTlsFlags) -> Result<Option<[Vec<u8>; 3]>, Failure> {
+    let ClientTlsFlags { ca, client_cert, client_key } = flags;
+    let (Some(ca), Some(certificate), Some(key)) = (ca, client_cert, client_key) else {
+        let is_none = ca.is_none() && client_cert.is_none() && client_key.is_none();
+        let reason = "workers need --tls-ca, --tls-client-cert and --tls-client-key, or none";
+        return if is_none { Ok(None) } else { Err(Failure::usage(anyhow::Error::msg(reason))) };
+    };
+    let read = |path: &Path| fs::read(path).map_err(|error| Failure::given_path(path, error));
+    Ok(Some([read(certificate)?, read(key)?, read(ca)?]))
+}
+
+/// Joins the group that the worker of rank 0 hosts.
+fn membership(flags: &WorkerFlags, numbers: Numbers) -> Result<Membership, Failure> {
+    let Numbers { rank, min, max, n_threads } = numbers;
+    let certificates = certificates(&flags.batch.urls.tls)?;
+    let host = match flags.host_addr {
+        Some(host) => host,
+        None => own_address(flags).map_err(Failure::usage)?,
+    };
+    let tls = certificates
+        .as_ref()
+        .map(|[certificate, key, ca]| tcp::Tls::new(certificate, key, ca, TLS_NAME))
+        .transpose()
+        .map_err(|error| Failure::usage(error.into()))?;
+    // Shorter than a lease: a rank that waits for one which does not come asks again in time.
+    let limits = tcp::Limits { connect_max: Duration::from_secs(3), ..tcp::Limits::default() };
+    let config = tcp::Config { limits, tls, clock: clock::since_start() };
+    let place = Place { worker: rand::random(), order: rank, n_ranks: Some(max), host, n_threads };
+    let channel = channel(flags, certificates.as_ref()).map_err(Failure::usage)?;
+    Membership::new(channel, &place, Terms::new(min, max), config)
+        .map_err(|error| Failure::internal(error.into()))
+}
+
+fn channel(flags: &WorkerFlags, certificates: Option<&[Vec<u8>; 3]>) -> anyhow::Result<Channel> {
+    let WorkerFlags { master_addr, master_port, .. } = flags;
+    let scheme = if certificates.is_some() { "https" } else { "http" };
+    let url = format!("{scheme}://{master_addr}:{master_port}");
+    let endpoint = Endpoint::from_shared(url.clone()).with_context(|| format!("`{url}`"))?;
+    let endpoint = endpoint.connect_timeout(Duration::from_secs(1));
+    let Some([certificate, key, ca]) = certificates else { return Ok(endpoint.connect_lazy()) };
+    let tls = ClientTlsConfig::new()
+        .ca_certificate(Certificate::from_pem(ca))
+        .identity(Identity::from_pem(certificate, key))
+        .domain_name(TLS_NAME);
+    Ok(endpoint.tls_config(tls).context("--tls-ca and its kin")?.connect_lazy())
+}
+
+/// The address of this host on its way to the worker of rank 0.
+fn own_address(flags: &WorkerFlags) -> anyhow::Result<IpAddr> {
+    let WorkerFlags { master_addr, master_port, .. } = flags;
+    let wrong = || format!("the way to MASTER_ADDR {master_addr} is not known: give --host-addr");
+    let mut addresses =
+        (master_addr.as_str(), *master_port).to_socket_addrs().with_context(wrong)?;
+    let master = addresses.next().with_context(wrong)?;
+    // No packet is sent: the system only chooses a way.
+    let any: IpAddr = if master.is_ipv4() {
+        Ipv4Addr::UNSPECIFIED.into()
+    } else {
+        std::net::Ipv6Addr::UNSPECIFIED.into()
+    };
+    let socket = UdpSocket::bind((any, 0)).with_context(wrong)?;
+    socket.connect(master).with_context(wrong)?;
+    Ok(socket.local_addr().with_context(wrong)?.ip())
+}
+
+/// The rendezvous, in the worker of rank 0.
+struct Host {
+    stop: oneshot::Sender<()>,
+    group: Group,
+}
+
+impl Host {
+    fn start(flags: &WorkerFlags, numbers: Numbers, checkpoint: &Path) -> Result<Self, Failure> {
+        let tls = &flags.batch.urls.tls;
+        let flags = service::Flags {
+            listen: SocketAddr::from((Ipv4Addr::UNSPECIFIED, flags.master_port)),
+            tls_cert: tls.client_cert.clone(),
+            tls_key: tls.client_key.clone(),
+            tls_client_ca: tls.client_cert.as_ref().and(tls.ca.clone()),
+            ..service::Flags::default()
+        };
+        flags.check()?;
+        // A generation is written down before anybody works in it: another process that hosts the
+        // same training after this one starts none that was there before.
+        let path = checkpoint.join("generation");
+        let after = fs::read_to_string(&path).ok().and_then(|text| text.trim().parse().ok());
+        let remember = move |generation: u64| {
+            let fresh = path.with_extension("new");
+            let written = fs::write(&fresh, generation.to_string());
+            if let Err(error) = written.and_then(|()| fs::rename(&fresh, &path)) {
+                tracing::error!(%error, path = %path.display(), "a generation is not written down");
+            }
+        };
+        let terms = Terms::new(numbers.min, numbers.max);
+        let group = Group::new(terms, after, clock::since_start(), remember)
+            .map_err(|error| Failure::usage(error.into()))?;
+        let listener = service::Listener::bind(&flags)?;
+        let mut services = service::Services::new();
+        services.add(rendezvous::server(group.clone(), flags.max_message_size()));
+        let (stop, stopped) = oneshot::channel::<()>();
+        tokio::spawn(async move {
+            let shutdown = async { drop(stopped.await) };
+            if let Err(error) = service::serve(listener, services, &flags, shutdown).await {
+                tracing::error!(%error, "the rendezvous failed");
+            }
+        });
+        Ok(Self { stop, group })
+    }
+
+    /// Stops once nobody works any more, or after a while.
+    async fn end(self) {
+        let pause = Duration::from_millis(100);
+        for _ in 0..LAST_WORDS.as_millis() / pause.as_millis() {
+            if self.group.progress().0 == 0 {
+                break;
+            }
+            tokio::time::sleep(pause).await;
+        }
+        drop(self.stop);
+    }
+}
