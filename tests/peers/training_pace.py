@@ -1,16 +1,19 @@
 """Trains the networks of `training-pace` in PyTorch on the same device: a JSON line a case.
 
     python3 training_pace.py OURS.jsonl --precision f32 --seconds 8 [--compile] [--device cpu --threads 2]
+    python3 training_pace.py OURS.jsonl --device cpu --ranks 2
 
 OURS.jsonl holds what `training-pace` printed: sizes, batches, shapes and numbers of parameters, which
 must be equal. A step is that of lifecast: windows from the host (here pinned for a GPU), forward pass with
 dropout, the losses of quantiles, mean, turns and stages, backward pass, clipping of the whole
-gradient, AdamW. The losses run on the device, as anybody would write them in PyTorch.
+gradient, AdamW. With `--ranks` it is DistributedDataParallel over Gloo, one thread a rank, each rank with
+its part of the batch. The losses run on the device, as anybody would write them in PyTorch.
 """
 
 import argparse
 import contextlib
 import json
+import socket
 import statistics
 import time
 
@@ -194,7 +197,7 @@ def host_batches(shape, batch, n_batches=4):
         yield inputs, target
 
 
-def case(ours, precision, seconds, compiled):
+def case(ours, precision, seconds, compiled, n_ranks=1):
     shape, batch = ours["shape"], ours["batch"]
     torch.manual_seed(1)
     network = Network(shape).to(DEVICE)
@@ -205,7 +208,10 @@ def case(ours, precision, seconds, compiled):
     scaler = torch.amp.GradScaler(DEVICE, enabled=precision == "f16")
     cast = torch.autocast(DEVICE, dtype=half) if half else contextlib.nullcontext()
     forward = torch.compile(network) if compiled else network
-    batches = list(host_batches(shape, batch))
+    if n_ranks > 1:
+        # What only pretraining trains gets no gradient.
+        forward = nn.parallel.DistributedDataParallel(network, find_unused_parameters=True)
+    batches = list(host_batches(shape, batch // n_ranks))
     if DEVICE == "cuda":
         torch.cuda.reset_peak_memory_stats()
 
@@ -230,7 +236,7 @@ def case(ours, precision, seconds, compiled):
     for number in range(1, 6):
         step(number)
     times, begin = [], time.perf_counter()
-    while time.perf_counter() - begin < seconds or len(times) < 10:
+    while keeps_on(time.perf_counter() - begin < seconds or len(times) < 10, n_ranks):
         start = time.perf_counter()
         loss = step(len(times))
         times.append(time.perf_counter() - start)
@@ -238,6 +244,7 @@ def case(ours, precision, seconds, compiled):
     return {
         "case": "training",
         "who": "pytorch compiled" if compiled else "pytorch eager",
+        "ranks": n_ranks,
         "hardware": torch.cuda.get_device_name() if DEVICE == "cuda" else f"{torch.get_num_threads()} threads",
         "torch": torch.__version__,
         "precision": precision,
@@ -255,6 +262,36 @@ def case(ours, precision, seconds, compiled):
     }
 
 
+def keeps_on(wish, n_ranks):
+    """Whether all ranks go on: as the first one wishes."""
+    if n_ranks == 1:
+        return wish
+    wish = torch.tensor([float(wish)])
+    torch.distributed.broadcast(wish, 0)
+    return bool(wish.item())
+
+
+def rank(number, flags, lines, port):
+    """One rank of several: the first prints."""
+    torch.set_num_threads(1)
+    global DEVICE
+    DEVICE = "cpu"
+    torch.distributed.init_process_group(
+        "gloo", init_method=f"tcp://127.0.0.1:{port}", rank=number, world_size=flags.ranks
+    )
+    for line in lines:
+        result = case(line, flags.precision, flags.seconds, False, flags.ranks)
+        if number == 0:
+            print(json.dumps(result), flush=True)
+    torch.distributed.destroy_process_group()
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
 def main():
     flags = argparse.ArgumentParser(description=__doc__)
     flags.add_argument("ours")
@@ -263,6 +300,7 @@ def main():
     flags.add_argument("--compile", action="store_true")
     flags.add_argument("--device", default="cuda", choices=["cuda", "cpu"])
     flags.add_argument("--threads", type=int, help="of a CPU; all cores where not given")
+    flags.add_argument("--ranks", type=int, default=1, help="processes of one thread each")
     flags = flags.parse_args()
     global DEVICE
     DEVICE = flags.device
@@ -271,12 +309,12 @@ def main():
     torch.backends.cuda.matmul.allow_tf32 = flags.precision == "tf32"
     with open(flags.ours) as file:
         lines = [json.loads(line) for line in file if line.strip()]
-    done = set()
-    for line in lines:
-        key = (line.get("kind"), line.get("size"), line.get("batch"))
-        if line["case"] != "training" or key in done:
-            continue
-        done.add(key)
+    cases = {(line.get("kind"), line.get("size"), line.get("batch")): line for line in lines if line["case"] == "training"}
+    if flags.ranks > 1:
+        arguments = (flags, list(cases.values()), free_port())
+        torch.multiprocessing.spawn(rank, arguments, nprocs=flags.ranks)
+        return
+    for line in cases.values():
         if DEVICE == "cuda":
             torch.cuda.empty_cache()
         print(json.dumps(case(line, flags.precision, flags.seconds, flags.compile)), flush=True)

@@ -102,6 +102,22 @@ impl Ground {
         Ok(store)
     }
 
+    /// Makes a store of its own for a training.
+    pub fn make_store(&self, name: &str) -> anyhow::Result<()> {
+        self.store(name).map(drop)
+    }
+
+    /// The worker of one rank of a training, with a work folder of its own.
+    pub fn worker(&self, name: &str, rank: usize) -> anyhow::Result<Command> {
+        let mut command = Command::new(binary("lifecast")?);
+        command.arg("worker").arg(format!("features={}", self.features));
+        command.arg("--config").arg(&self.config);
+        command.arg("--store").arg(self.folder.join(name).join("store"));
+        command.arg("--work").arg(self.folder.join(name).join(format!("work-{rank}")));
+        command.args(["--json", "--quiet", "--log", "error"]);
+        Ok(command)
+    }
+
     fn command(&self, name: &str, store: &Path, crew: Crew) -> anyhow::Result<Command> {
         let mut command = Command::new(binary("lifecast")?);
         command.arg("train").arg(format!("features={}", self.features));

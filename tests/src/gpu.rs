@@ -9,7 +9,7 @@ use lifecycle::{Period, Progress, Series, StageProbabilities, Unwatched};
 use model::{Architecture, Device, Dimensions, Kind, Network, Noise, Size};
 use panel::{CONTEXT_INPUTS, FilterOutlook, HORIZON_INPUTS, STATIC_INPUTS, Window};
 use serde_json::Value;
-use trainer::{Config, Row, Rows, Target, Task, train};
+use trainer::{Config, Meeting, Row, Rows, Target, Task, train, train_with};
 
 /// Weekly windows as `features` cuts them by default.
 pub const DIMENSIONS: Dimensions = Dimensions {
@@ -102,6 +102,10 @@ pub fn difference(left: &[BTreeMap<String, f64>], right: &[BTreeMap<String, f64>
 pub struct Pace {
     /// Until the first step was done: kernels are compiled and chosen.
     pub first: Duration,
+    /// Steps in all, and the time that they took.
+    pub n_steps: usize,
+    /// From beginning to end.
+    pub elapsed: Duration,
     /// Each step after those that were to warm up, ascending.
     pub steps: Vec<Duration>,
 }
@@ -113,23 +117,26 @@ impl Pace {
     }
 }
 
-/// Trains for at most `limit` and answers the pace; the first `n_warm` steps count as warming up.
+/// Trains for at most `limit` as one of the ranks of a meeting, and answers the pace; the first
+/// `n_warm` steps count as warming up.
 pub fn pace(
-    network: &Network,
-    rows: &Rows,
+    meeting: &mut dyn Meeting,
+    (network, rows): (&Network, &Rows),
     config: &Config,
     n_warm: usize,
     limit: Duration,
 ) -> anyhow::Result<Pace> {
     let watch = Watch { started: now(), limit, steps: Mutex::default() };
+    let task = Task { network, base: None, rows, config, checkpoints: None };
     // Cancelled at the limit, which is what is wanted.
-    let _ = train(Task { network, base: None, rows, config, checkpoints: None }, &watch);
+    let _ = train_with(meeting, task, &watch);
+    let elapsed = watch.started.elapsed();
     let ends = watch.steps.into_inner().context("a step panicked")?;
     let first = *ends.first().context("no step was done within the limit")? - watch.started;
     let after = ends.get(n_warm.saturating_sub(1)..).unwrap_or_default();
     let mut steps: Vec<Duration> = after.windows(2).map(|pair| pair[1] - pair[0]).collect();
     steps.sort();
-    Ok(Pace { first, steps })
+    Ok(Pace { first, n_steps: ends.len(), elapsed, steps })
 }
 
 /// Notes when steps end.

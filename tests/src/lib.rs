@@ -5,8 +5,10 @@ pub mod batch;
 pub mod bench;
 pub mod chaos;
 pub mod gpu;
+pub mod hosts;
 pub mod killing;
 pub mod live;
+pub mod ranks;
 pub mod server;
 
 use std::path::{Path, PathBuf};

@@ -58,7 +58,8 @@ enum Task {
     Builtin,
     /// Hold training on a GPU against the CPU, on a Vulkan driver that is software.
     TestGpu,
-    /// Kill and stop processes of trainings at random moments: `training --kills 50`.
+    /// Kill and stop processes of trainings at random moments, `training --kills 50`, and cut links
+    /// between hosts, `hosts --kills 10`.
     Chaos {
         /// Arguments of the `chaos` program.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]

@@ -217,7 +217,12 @@ fn channel(flags: &WorkerFlags, certificates: Option<&[Vec<u8>; 3]>) -> anyhow::
     let scheme = if certificates.is_some() { "https" } else { "http" };
     let url = format!("{scheme}://{master_addr}:{master_port}");
     let endpoint = Endpoint::from_shared(url.clone()).with_context(|| format!("`{url}`"))?;
-    let endpoint = endpoint.connect_timeout(Duration::from_secs(1));
+    // A connection that a cut network left behind is given up before a lease is.
+    let endpoint = endpoint
+        .connect_timeout(Duration::from_secs(1))
+        .http2_keep_alive_interval(Duration::from_secs(1))
+        .keep_alive_timeout(Duration::from_secs(2))
+        .keep_alive_while_idle(true);
     let Some([certificate, key, ca]) = certificates else { return Ok(endpoint.connect_lazy()) };
     let tls = ClientTlsConfig::new()
         .ca_certificate(Certificate::from_pem(ca))

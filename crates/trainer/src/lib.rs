@@ -60,6 +60,6 @@ pub use search::{Rung, Search, Trial, best_of};
 pub use server::server;
 pub use stage::{Error, Inputs, Summary, run, run_rank, run_wrong, validation_of};
 pub use suggest::{Suggestion, suggestions};
-pub use training::{Outcome, Stopped, Task, train};
+pub use training::{Outcome, Stopped, Task, train, train_with};
 pub use validation::Validation;
 pub use wrong::Wrong;

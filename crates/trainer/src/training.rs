@@ -11,7 +11,7 @@ use crate::checkpoint;
 use crate::config::{Adapt, Config};
 use crate::losses::{Losses, dense_gradients, gradients, reconstruction_gradient};
 use crate::optimiser::{Optimiser, learning_rate};
-use crate::ranks::{Alone, NoMeeting, Ranks, together};
+use crate::ranks::{Alone, Meeting, NoMeeting, Ranks, together};
 use crate::rows::{Row, Rows, Target};
 use crate::stage::Error;
 use crate::start::random_start;
@@ -130,8 +130,17 @@ pub struct Task<'a> {
 
 /// Trains a network on one rank, this process.
 pub fn train(task: Task<'_>, progress: &dyn Progress) -> Result<Outcome, Stopped> {
+    train_with(&mut Alone, task, progress)
+}
+
+/// Trains a network as one of the ranks of a meeting.
+pub fn train_with(
+    meeting: &mut dyn Meeting,
+    task: Task<'_>,
+    progress: &dyn Progress,
+) -> Result<Outcome, Stopped> {
     let mut state = None;
-    let outcome = together(&mut Alone, |ranks| {
+    let outcome = together(meeting, |ranks| {
         train_on(ranks, task, &mut state, progress).map_err(Error::Stopped)
     });
     outcome.map_err(|error| match error {

@@ -1,5 +1,5 @@
-//! How fast the trainer trains on this CPU, beside `PyTorch` eager with the same network, batch and
-//! threads.
+//! How fast the trainer trains on this CPU, beside `PyTorch` with the same network, batch and threads:
+//! one rank, and ranks of one thread each beside DDP.
 //!
 //! The two take turns, so that what else the machine does meets both; a case's ratio is the median
 //! over the rounds, its interval reaches from the least to the greatest.
@@ -40,6 +40,8 @@ pub struct Pace {
     pub threads: usize,
     /// How often each was measured.
     pub rounds: usize,
+    /// Share of our time in which a rank communicates, waiting for slower ranks included.
+    pub communication_share: Option<f64>,
 }
 
 /// What either program prints of a case.
@@ -49,8 +51,16 @@ struct Measured {
     size: String,
     batch: usize,
     samples_per_second: f64,
-    #[serde(default)]
+    #[serde(default = "one")]
+    ranks: usize,
+    n_parameters: Option<usize>,
+    communication_share: Option<f64>,
+    bytes_sent_a_step: Option<f64>,
     torch: Option<String>,
+}
+
+fn one() -> usize {
+    1
 }
 
 /// Rounds, seconds of a case in each, and rows of a step, in parts of 64 as the trainer has them.
@@ -62,40 +72,83 @@ fn plan(effort: Effort) -> (usize, &'static str, &'static str) {
     }
 }
 
-/// Measures both in turn.
+/// Measures all in turn: one rank with all threads and ranks of one thread each, ours and
+/// `PyTorch`'s.
 pub fn run(effort: Effort, environment: &Environment) -> anyhow::Result<Vec<Pace>> {
     let (rounds, seconds, batches) = plan(effort);
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).max(2);
     let folder = tempfile::tempdir()?;
     let said = folder.path().join("ours.jsonl");
-    let (mut ours, mut peers) = (Vec::new(), Vec::new());
+    let mut all = [(1, Vec::new(), Vec::new()), (threads, Vec::new(), Vec::new())];
     for _ in 0..rounds {
-        let mut command = Command::new(binary("training-pace")?);
-        command.args(["--device", "cpu", "--sizes", "small", "--batches", batches]);
-        command.args(["--seconds", seconds]);
-        let text = output(command)?;
-        std::fs::write(&said, &text)?;
-        ours.push(measured(&text)?);
-        let mut command = Command::new(environment.interpreter());
-        command.arg(workspace_root().join("tests/peers/training_pace.py")).arg(&said);
-        command.args(["--device", "cpu", "--seconds", seconds, "--threads", &threads.to_string()]);
-        peers.push(measured(&output(command)?)?);
+        for (n_ranks, ours, peers) in &mut all {
+            let n_ranks = n_ranks.to_string();
+            let mut command = Command::new(binary("training-pace")?);
+            command.args(["--device", "cpu", "--sizes", "small", "--batches", batches]);
+            command.args(["--seconds", seconds, "--ranks", &n_ranks]);
+            let text = output(command)?;
+            std::fs::write(&said, &text)?;
+            ours.push(measured(&text)?);
+            let mut command = Command::new(environment.interpreter());
+            command.arg(workspace_root().join("tests/peers/training_pace.py")).arg(&said);
+            command.args(["--device", "cpu", "--seconds", seconds, "--ranks", &n_ranks]);
+            command.args(["--threads", &threads.to_string()]);
+            peers.push(measured(&output(command)?)?);
+        }
     }
-    let case = |at: usize| {
-        let of = |all: &[Vec<Measured>]| -> Option<Vec<Measured>> {
-            all.iter().map(|round| round.get(at).cloned()).collect()
+    let [(_, one, one_peer), (_, several, several_peer)] = &all;
+    let torch = one_peer[0][0].torch.clone().unwrap_or_default();
+    let mut paces = Vec::new();
+    for at in 0..one[0].len() {
+        let of = |all: &[Vec<Measured>]| -> anyhow::Result<Vec<Measured>> {
+            let case = |round: &Vec<Measured>| round.get(at).cloned();
+            all.iter().map(case).collect::<Option<_>>().context("a round has another case")
         };
-        pace(&of(&ours)?, &of(&peers)?, threads)
-    };
-    (0..ours[0].len()).map(|at| case(at).context("a round has another case")).collect()
+        let (one, several) = (of(one)?, of(several)?);
+        let pairs = [
+            (&one, &of(one_peer)?, format!("PyTorch {torch} eager")),
+            (&several, &of(several_peer)?, format!("PyTorch {torch} DDP over Gloo")),
+            (&several, &one, format!("lifecast, 1 rank of {threads} threads")),
+        ];
+        for (ours, peers, name) in pairs {
+            let pace =
+                pace((ours, peers), name, threads).context("the two measured other cases")?;
+            paces.push(pace);
+        }
+        paces.extend(bytes_on_the_wire(&several, threads));
+    }
+    Ok(paces)
+}
+
+/// What a rank sends in a step, beside what a ring has to send of the gradient.
+fn bytes_on_the_wire(several: &[Measured], threads: usize) -> Option<Pace> {
+    let first = several.first()?;
+    let n_ranks = first.ranks as f64;
+    let least = 2.0 * (n_ranks - 1.0) / n_ranks * 4.0 * first.n_parameters? as f64;
+    let sent: Vec<f64> = several.iter().filter_map(|one| one.bytes_sent_a_step).collect();
+    let ratios: Vec<f64> = sent.iter().map(|sent| sent / least).collect();
+    Some(Pace {
+        metric: "bytes_sent_a_step",
+        ours: median(sent),
+        peer: least,
+        peer_name: "2 (N - 1) / N of the gradient".to_owned(),
+        better: "lower",
+        low: ratios.iter().copied().fold(f64::INFINITY, f64::min),
+        high: ratios.iter().copied().fold(0.0, f64::max),
+        ratio: median(ratios),
+        ..pace((several, several), String::new(), threads)?
+    })
 }
 
 /// One case over all rounds; nothing where the two did not measure the same.
-fn pace(ours: &[Measured], peers: &[Measured], threads: usize) -> Option<Pace> {
-    let name = |one: &Measured| {
-        format!("1 rank of {threads} threads, {} {}, {} rows a step", one.kind, one.size, one.batch)
-    };
-    let case = name(ours.first()?);
+fn pace(
+    (ours, peers): (&[Measured], &[Measured]),
+    peer_name: String,
+    threads: usize,
+) -> Option<Pace> {
+    let name = |one: &Measured| format!("{} {}, {} rows a step", one.kind, one.size, one.batch);
+    let first = ours.first()?;
+    let case = name(first);
     if ours.len() != peers.len() || ours.iter().chain(peers).any(|one| name(one) != case) {
         return None;
     }
@@ -105,19 +158,27 @@ fn pace(ours: &[Measured], peers: &[Measured], threads: usize) -> Option<Pace> {
         .zip(peers)
         .map(|(ours, peer)| ours.samples_per_second / peer.samples_per_second)
         .collect();
+    let n_ranks = first.ranks;
+    let of_each = if n_ranks == 1 {
+        format!("1 rank of {threads} threads")
+    } else {
+        format!("{n_ranks} ranks of 1 thread")
+    };
+    let shares: Vec<f64> = ours.iter().filter_map(|one| one.communication_share).collect();
     Some(Pace {
         bench: "training",
-        case,
+        case: format!("{of_each}, {case}"),
         metric: "samples_per_second",
         ours: median(speeds(ours)),
         peer: median(speeds(peers)),
-        peer_name: format!("PyTorch {} eager", peers[0].torch.clone().unwrap_or_default()),
+        peer_name,
         better: "higher",
         low: ratios.iter().copied().fold(f64::INFINITY, f64::min),
         high: ratios.iter().copied().fold(0.0, f64::max),
         ratio: median(ratios),
         threads,
         rounds: ours.len(),
+        communication_share: (n_ranks > 1 && !shares.is_empty()).then(|| median(shares)),
     })
 }
 
@@ -148,17 +209,27 @@ mod tests {
 
     fn measured(batch: usize, samples_per_second: f64) -> Measured {
         let (kind, size) = ("lstm".to_owned(), "small".to_owned());
-        Measured { kind, size, batch, samples_per_second, torch: Some("2.9".to_owned()) }
+        Measured {
+            kind,
+            size,
+            batch,
+            samples_per_second,
+            ranks: 1,
+            n_parameters: Some(1000),
+            communication_share: None,
+            bytes_sent_a_step: None,
+            torch: Some("2.9".to_owned()),
+        }
     }
 
     #[test]
     fn a_ratio_is_the_median_of_the_rounds() {
         let ours: Vec<Measured> = [300.0, 100.0, 220.0].map(|speed| measured(256, speed)).to_vec();
         let peers: Vec<Measured> = [200.0, 100.0, 200.0].map(|speed| measured(256, speed)).to_vec();
-        let found = pace(&ours, &peers, 2).expect("the same case");
+        let found = pace((&ours, &peers), "PyTorch".to_owned(), 2).expect("the same case");
         assert_eq!((found.ratio, found.low, found.high), (1.1, 1.0, 1.5));
         assert_eq!((found.ours, found.peer, found.rounds), (220.0, 200.0, 3));
-        assert_eq!(found.peer_name, "PyTorch 2.9 eager");
-        assert_eq!(pace(&ours, &[measured(512, 1.0)], 2), None);
+        assert_eq!(found.case, "1 rank of 2 threads, lstm small, 256 rows a step");
+        assert_eq!(pace((&ours, &[measured(512, 1.0)]), String::new(), 2), None);
     }
 }

@@ -5,13 +5,14 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, ensure};
 use clap::{Parser, ValueEnum};
 use serde_json::json;
 use tests::chaos::{Blow, Crew, Ground, Trial};
-use tests::workspace_root;
+use tests::{hosts, workspace_root};
 
 /// Kills and stops processes of trainings at random moments
 #[derive(Debug, Parser)]
@@ -30,8 +31,10 @@ struct Flags {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Subject {
-    /// Trainings of several workers
+    /// Trainings of several workers on this machine
     Training,
+    /// Trainings over hosts that are network namespaces: links are cut, too
+    Hosts,
 }
 
 /// Most that happens in one training: it would never end if it never came to a step.
@@ -55,10 +58,26 @@ fn main() -> ExitCode {
 }
 
 fn run(flags: &Flags) -> anyhow::Result<()> {
-    let Subject::Training = flags.subject;
     let folder = tempfile::tempdir()?;
     let pipeline = workspace_root().join("tests/pipelines/e2e.toml");
-    let ground = Ground::prepare(folder.path(), &pipeline).context("nothing to train on")?;
+    match flags.subject {
+        Subject::Training => training(flags, folder.path(), &pipeline),
+        Subject::Hosts => over_hosts(flags, folder.path(), &pipeline),
+    }
+}
+
+fn over_hosts(flags: &Flags, folder: &Path, pipeline: &Path) -> anyhow::Result<()> {
+    let trials = hosts::run(folder, pipeline, (flags.seed, flags.kills))?;
+    for trial in &trials {
+        print(&serde_json::to_value(trial)?);
+    }
+    let is_good = |trial: &hosts::Trial| trial.finished && trial.bytes_equal;
+    ensure!(trials.iter().all(is_good), "a training did not end in the bytes of the others");
+    Ok(())
+}
+
+fn training(flags: &Flags, folder: &Path, pipeline: &Path) -> anyhow::Result<()> {
+    let ground = Ground::prepare(folder, pipeline).context("nothing to train on")?;
     let mut undisturbed = BTreeMap::new();
     let mut trials: Vec<Trial> = Vec::new();
     let count =

@@ -5,6 +5,7 @@
 
 use std::cell::Cell;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -13,7 +14,8 @@ use lifecycle::Digest;
 use model::{Architecture, Device, DeviceName, Dropout, Kind, Size, initial_weights};
 use serde_json::{Value, json};
 use tests::gpu::{architecture, difference, losses, network, now, pace, rows};
-use trainer::{Config, Rows};
+use tests::ranks::{Followers, by_step, follow};
+use trainer::{Alone, Config, Rows};
 
 /// As in `lifecast`, whose training this is.
 #[global_allocator]
@@ -44,6 +46,12 @@ struct Flags {
     /// No case begins after so many seconds
     #[arg(long, default_value_t = 600.0)]
     total_seconds: f64,
+    /// Processes of one thread each that train together; 1: this process with all threads
+    #[arg(long, default_value_t = 1)]
+    ranks: usize,
+    /// Which of them this is: set by the first
+    #[arg(long, hide = true)]
+    rank: Option<usize>,
     /// Only hold the device against the CPU
     #[arg(long)]
     only_equivalence: bool,
@@ -70,7 +78,9 @@ fn run(flags: &Flags) -> anyhow::Result<()> {
         "threads": std::thread::available_parallelism().map_or(1, usize::from),
         "opened_in_seconds": started.elapsed().as_secs_f64(),
     });
-    print(&about);
+    if flags.rank.is_none() {
+        print(&about);
+    }
     let kinds: Vec<Kind> = flags.kinds.iter().map(|kind| named(kind)).collect::<Result<_, _>>()?;
     let sizes: Vec<Size> = flags.sizes.iter().map(|size| named(size)).collect::<Result<_, _>>()?;
     let networks: Vec<(Kind, Size)> =
@@ -87,6 +97,10 @@ fn run(flags: &Flags) -> anyhow::Result<()> {
     }
     let most = batches.iter().map(|(batch, _)| *batch).max().context("no batch is given")?;
     let rows = rows(2 * most);
+    let mut followers = match flags.rank {
+        None => Some(Followers::start(flags.ranks)?),
+        Some(_) => None,
+    };
     for (batch, n_parts) in &batches {
         for (kind, size) in &networks {
             if started.elapsed().as_secs_f64() > flags.total_seconds {
@@ -102,7 +116,14 @@ fn run(flags: &Flags) -> anyhow::Result<()> {
                 micro_batch: batch.div_ceil(*n_parts),
                 ..Config::default()
             };
-            match case(&config, &device, &rows, flags) {
+            if let Some(rank) = flags.rank {
+                // Ends when the first rank does.
+                let network = network((*kind, *size), &device);
+                let limit = Duration::from_hours(1);
+                drop(pace(&mut follow(rank)?, (&network, &rows), &config, N_WARM, limit));
+                continue;
+            }
+            match case(&config, (&device, &rows), followers.as_mut(), flags) {
                 Ok(line) => print(&line),
                 // One case that does not fit must not end the others.
                 Err(error) => {
@@ -152,12 +173,27 @@ fn equivalence((kind, size): (Kind, Size), device: &Device) -> anyhow::Result<Va
 }
 
 /// The pace of one training, and where a step's time goes.
-fn case(config: &Config, device: &Device, rows: &Rows, flags: &Flags) -> anyhow::Result<Value> {
+fn case(
+    config: &Config,
+    (device, rows): (&Device, &Rows),
+    followers: Option<&mut Followers>,
+    flags: &Flags,
+) -> anyhow::Result<Value> {
     let network = network((config.kind, config.size), device);
     let first = parts(config, device, rows, 1, true)?;
     // Kernels are compiled by now, yet a slow device needs room for its first steps.
     let limit = Duration::from_secs_f64(flags.seconds) + first.total().mul_f64(0.5);
-    let pace = pace(&network, rows, config, N_WARM, limit)?;
+    let (pace, costs) = match followers {
+        Some(followers) if flags.ranks > 1 => {
+            let (mut meeting, costs) = followers.lead()?;
+            (pace(&mut meeting, (&network, rows), config, N_WARM, limit)?, costs)
+        }
+        _ => {
+            let pace = pace(&mut Alone, (&network, rows), config, N_WARM, limit)?;
+            (pace, Arc::default())
+        }
+    };
+    let (communication_ms, sent, share) = by_step(&costs, pace.n_steps, pace.elapsed);
     let median = pace.median().context("no step was timed within the limit")?;
     let dropped = parts(config, device, rows, 4, true)?;
     let plain = parts(config, device, rows, 4, false)?;
@@ -168,6 +204,8 @@ fn case(config: &Config, device: &Device, rows: &Rows, flags: &Flags) -> anyhow:
         "kind": config.kind.name(), "size": name_of(config.size), "batch": config.batch, "micro_batch": config.micro_batch,
         "n_parameters": network.layout().n_values(), "shape": shape(config.kind, config.size),
         "samples_per_second": config.batch as f64 / median.as_secs_f64(),
+        "ranks": flags.ranks, "communication_ms": communication_ms, "communication_share": share,
+        "bytes_sent_a_step": sent,
         "step_ms": ms(median), "n_steps": pace.steps.len(), "first_step_seconds": pace.first.as_secs_f64(),
         "compile_seconds": first.total().as_secs_f64(),
         "of_a_micro_batch_ms": {
