@@ -8,6 +8,7 @@
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs, UdpSocket};
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -37,10 +38,11 @@ pub(crate) struct WorkerFlags {
     /// Take the job from stdin, from the command that started this worker
     #[arg(long)]
     pub(crate) job_from_stdin: bool,
-    /// This worker's number, from 0; also `OMPI_COMM_WORLD_RANK` or `JOB_COMPLETION_INDEX`
+    /// This worker's number, from 0; also `PET_NODE_RANK`, `OMPI_COMM_WORLD_RANK` or
+    /// `JOB_COMPLETION_INDEX`
     #[arg(long, env = "RANK")]
     rank: Option<u32>,
-    /// Number of workers; also `OMPI_COMM_WORLD_SIZE`
+    /// Number of workers; also `PET_NNODES` or `OMPI_COMM_WORLD_SIZE`
     #[arg(long, env = "WORLD_SIZE")]
     world_size: Option<usize>,
     /// Train on with no fewer than these while lost workers come back; without it all wait
@@ -49,12 +51,12 @@ pub(crate) struct WorkerFlags {
     /// Workers on this host, which share its cores; also `OMPI_COMM_WORLD_LOCAL_SIZE`
     #[arg(long, env = "LOCAL_WORLD_SIZE")]
     local_world_size: Option<usize>,
-    /// Host of the worker of rank 0
-    #[arg(long, env = "MASTER_ADDR", default_value = "127.0.0.1")]
-    master_addr: String,
-    /// Port at which it hosts the rendezvous
-    #[arg(long, env = "MASTER_PORT", default_value_t = 29_500)]
-    master_port: u16,
+    /// Host of the worker of rank 0; also `PET_MASTER_ADDR`; without it this host
+    #[arg(long, env = "MASTER_ADDR")]
+    master_addr: Option<String>,
+    /// Port at which it hosts the rendezvous; also `PET_MASTER_PORT`; without it 29500
+    #[arg(long, env = "MASTER_PORT")]
+    master_port: Option<u16>,
     /// This host's own address, at which the others reach it; without it that of the way to the
     /// worker of rank 0
     #[arg(long, env = "LIFECAST_HOST_ADDR", value_name = "IP")]
@@ -139,6 +141,28 @@ async fn train(
     Err(Failure::internal(anyhow::anyhow!("no model was published within {seconds} s")))
 }
 
+/// The first of some variables that is set, as a number.
+fn variable<T>(names: &[&str]) -> anyhow::Result<Option<T>>
+where
+    T: FromStr<Err: std::error::Error + Send + Sync + 'static>,
+{
+    let found = names.iter().find_map(|name| Some((name, std::env::var(name).ok()?)));
+    let Some((name, text)) = found else { return Ok(None) };
+    text.parse().map(Some).with_context(|| format!("{name} is `{text}`, and no number"))
+}
+
+impl WorkerFlags {
+    /// Where the rendezvous is.
+    fn master(&self) -> anyhow::Result<(String, u16)> {
+        let address = self.master_addr.clone().or_else(|| std::env::var("PET_MASTER_ADDR").ok());
+        let port = match self.master_port {
+            Some(port) => port,
+            None => variable(&["PET_MASTER_PORT"])?.unwrap_or(29_500),
+        };
+        Ok((address.unwrap_or_else(|| "127.0.0.1".to_owned()), port))
+    }
+}
+
 /// The numbers of this worker and of all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Numbers {
@@ -150,23 +174,17 @@ struct Numbers {
 
 impl Numbers {
     fn of(flags: &WorkerFlags) -> anyhow::Result<Self> {
-        let variable = |names: &[&str]| -> anyhow::Result<Option<u32>> {
-            let found = names.iter().find_map(|name| Some((name, std::env::var(name).ok()?)));
-            let Some((name, text)) = found else { return Ok(None) };
-            let number = text.parse();
-            number.map(Some).with_context(|| format!("{name} is `{text}`, and no number"))
+        let rank = match flags.rank {
+            Some(rank) => Some(rank),
+            None => variable(&["PET_NODE_RANK", "OMPI_COMM_WORLD_RANK", "JOB_COMPLETION_INDEX"])?,
         };
-        let rank = flags.rank.map_or_else(
-            || variable(&["OMPI_COMM_WORLD_RANK", "JOB_COMPLETION_INDEX"]),
-            |rank| Ok(Some(rank)),
-        )?;
         let max = match flags.world_size {
             Some(max) => Some(max),
-            None => variable(&["OMPI_COMM_WORLD_SIZE"])?.map(|n| n as usize),
+            None => variable(&["PET_NNODES", "OMPI_COMM_WORLD_SIZE"])?,
         };
         let local = match flags.local_world_size {
             Some(local) => local,
-            None => variable(&["OMPI_COMM_WORLD_LOCAL_SIZE"])?.unwrap_or(1) as usize,
+            None => variable(&["OMPI_COMM_WORLD_LOCAL_SIZE"])?.unwrap_or(1),
         };
         let rank = rank.context("which worker is this? give --rank or RANK")?;
         let max = max.context("how many workers are there? give --world-size or WORLD_SIZE")?;
@@ -213,7 +231,7 @@ fn membership(flags: &WorkerFlags, numbers: Numbers) -> Result<Membership, Failu
 }
 
 fn channel(flags: &WorkerFlags, certificates: Option<&[Vec<u8>; 3]>) -> anyhow::Result<Channel> {
-    let WorkerFlags { master_addr, master_port, .. } = flags;
+    let (master_addr, master_port) = flags.master()?;
     let scheme = if certificates.is_some() { "https" } else { "http" };
     let url = format!("{scheme}://{master_addr}:{master_port}");
     let endpoint = Endpoint::from_shared(url.clone()).with_context(|| format!("`{url}`"))?;
@@ -233,10 +251,9 @@ fn channel(flags: &WorkerFlags, certificates: Option<&[Vec<u8>; 3]>) -> anyhow::
 
 /// The address of this host on its way to the worker of rank 0.
 fn own_address(flags: &WorkerFlags) -> anyhow::Result<IpAddr> {
-    let WorkerFlags { master_addr, master_port, .. } = flags;
+    let (master_addr, port) = flags.master()?;
     let wrong = || format!("the way to MASTER_ADDR {master_addr} is not known: give --host-addr");
-    let mut addresses =
-        (master_addr.as_str(), *master_port).to_socket_addrs().with_context(wrong)?;
+    let mut addresses = (master_addr.as_str(), port).to_socket_addrs().with_context(wrong)?;
     let master = addresses.next().with_context(wrong)?;
     // No packet is sent: the system only chooses a way.
     let any: IpAddr = if master.is_ipv4() {
@@ -258,8 +275,9 @@ struct Host {
 impl Host {
     fn start(flags: &WorkerFlags, numbers: Numbers, checkpoint: &Path) -> Result<Self, Failure> {
         let tls = &flags.batch.urls.tls;
+        let (_, port) = flags.master().map_err(Failure::usage)?;
         let flags = service::Flags {
-            listen: SocketAddr::from((Ipv4Addr::UNSPECIFIED, flags.master_port)),
+            listen: SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)),
             tls_cert: tls.client_cert.clone(),
             tls_key: tls.client_key.clone(),
             tls_client_ca: tls.client_cert.as_ref().and(tls.ca.clone()),

@@ -104,6 +104,7 @@ pub(crate) fn work_from_stdin() -> Result<(), Failure> {
         .map_err(Failure::usage)?;
     let abandoned = Abandoned::default();
     let heard = abandoned.clone();
+    #[allow(clippy::exit, reason = "nobody is left to hear of an error")]
     thread::spawn(move || {
         drop(io::stdin().lock().read_to_end(&mut Vec::new()));
         heard.0.store(true, Ordering::Relaxed);
