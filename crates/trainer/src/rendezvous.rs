@@ -103,3 +103,6 @@ const REMEMBERED: Duration = Duration::from_mins(1);
 
 /// How long a call may take.
 const CALL_MAX: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests;

@@ -12,3 +12,4 @@ mod reported;
 mod searched;
 mod shop;
 mod threads;
+mod workers;
