@@ -23,6 +23,15 @@ if ! ldconfig -p | grep -q 'libvulkan\.so\.1' || ! ls /usr/share/vulkan/icd.d/lv
     apt-get install -y --no-install-recommends libvulkan1 mesa-vulkan-drivers
 fi
 
+# Schemas of Kubernetes, JobSet and Kubeflow Trainer: deploy/kubernetes is held against them.
+if ! python3 -c 'import kubernetes_validate, kubeflow_trainer_api, yaml' 2>/dev/null; then
+  if ! python3 -m pip --version >/dev/null 2>&1; then
+    as_root apt-get update
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends python3-pip
+  fi
+  python3 -m pip install --quiet --break-system-packages kubernetes-validate kubeflow-trainer-api pyyaml
+fi
+
 # Bans, licences and sources of all dependencies. Unoptimised: it runs for a second.
 if ! has cargo-deny; then
   cargo install cargo-deny --locked --profile dev

@@ -15,6 +15,8 @@ use crate::{gpu, programs};
 pub(crate) const STEPS: &[Step] = &[
     ("cargo-deny", deny),
     ("report", report),
+    ("kubernetes", kubernetes),
+    ("chaos", chaos),
     ("test-gpu", gpu::test),
     ("check with cuda", gpu::check_cuda),
 ];
@@ -23,6 +25,20 @@ pub(crate) const STEPS: &[Step] = &[
 fn deny(sh: &Shell) -> anyhow::Result<()> {
     installed(sh, "cargo-deny", &["--version"])?;
     Ok(cargo(sh, "deny --locked check bans licenses sources").run()?)
+}
+
+/// Holds the manifests of `deploy/kubernetes` against the schemas of what reads them.
+fn kubernetes(sh: &Shell) -> anyhow::Result<()> {
+    installed(sh, "python3", &["-c", "import kubernetes_validate, kubeflow_trainer_api, yaml"])?;
+    Ok(cmd!(sh, "python3 deploy/kubernetes/validate.py").run()?)
+}
+
+/// Kills and stops workers of trainings, on this machine and over hosts that are namespaces.
+fn chaos(sh: &Shell) -> anyhow::Result<()> {
+    programs::build(sh)?;
+    let chaos = programs::path(sh, "chaos")?;
+    cmd!(sh, "{chaos} training --kills 50").run()?;
+    Ok(cmd!(sh, "{chaos} hosts --kills 10").run()?)
 }
 
 /// Makes the demo's report, opens it in a browser, takes a picture, and listens for its errors.

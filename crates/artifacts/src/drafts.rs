@@ -13,10 +13,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::backend::DRAFTS;
 use crate::files::{blocking, digest, list};
-use crate::manifest::File;
+use crate::manifest::{File, Manifest};
 use crate::{Error, Store};
 
-/// Drafts of a key that are kept.
+/// Drafts that are kept of a key, of those below one folder.
 const N_KEPT: usize = 2;
 
 /// What `index` says.
@@ -30,7 +30,14 @@ struct Index {
 struct Draft {
     /// Folder, below that of the key's work.
     name: String,
-    files: Vec<File>,
+    files: Manifest,
+}
+
+impl Draft {
+    /// The folder of its name: drafts of one are kept apart from those of another.
+    fn parent(&self) -> &str {
+        self.name.rsplit_once('/').map_or("", |(parent, _)| parent)
+    }
 }
 
 impl Store {
@@ -43,17 +50,31 @@ impl Store {
             let (length, sha256) = self.backend.store_blob(&below, &path).await?;
             files.push(File { name: file, length, sha256 });
         }
-        let mut index = self.index(&below).await?;
-        index.drafts.retain(|draft| draft.name != name);
-        index.drafts.push(Draft { name: name.to_owned(), files });
-        let n_old = index.drafts.len().saturating_sub(N_KEPT);
-        let old: Vec<Draft> = index.drafts.drain(..n_old).collect();
+        let files = Manifest::new(files).map_err(|invalid| Error::Unpublishable {
+            path: folder.to_owned(),
+            reason: invalid.to_string(),
+        })?;
+        let new = Draft { name: name.to_owned(), files };
+        let (mut old, mut n_kept) = (Vec::new(), 1);
+        let mut index = Index::default();
+        for draft in self.index(&below).await?.drafts.into_iter().rev() {
+            let is_sibling = draft.parent() == new.parent();
+            if draft.name == new.name || (is_sibling && n_kept == N_KEPT) {
+                old.push(draft);
+            } else {
+                n_kept += usize::from(is_sibling);
+                index.drafts.push(draft);
+            }
+        }
+        index.drafts.reverse();
+        index.drafts.push(new);
         let bytes = serde_json::to_vec(&index).expect("names and digests are plain data");
         self.backend.write(&format!("{below}/index"), bytes).await?;
         let is_kept = |sha256: &Digest| {
-            index.drafts.iter().flat_map(|draft| &draft.files).any(|file| file.sha256 == *sha256)
+            let files = index.drafts.iter().flat_map(|draft| draft.files.files());
+            files.into_iter().any(|file| file.sha256 == *sha256)
         };
-        for file in old.iter().flat_map(|draft| &draft.files) {
+        for file in old.iter().flat_map(|draft| draft.files.files()) {
             if !is_kept(&file.sha256) {
                 self.backend.delete(&format!("{below}/{}", file.sha256)).await?;
             }
@@ -72,7 +93,7 @@ impl Store {
             if !is_below || folder.exists() {
                 continue;
             }
-            match self.fetch_draft(&below, &files, &folder).await {
+            match self.fetch_draft(&below, files.files(), &folder).await {
                 Ok(()) => n_fetched += 1,
                 // Replaced meanwhile, or damaged: there is another one, or work begins anew.
                 Err(error) => tracing::warn!(%error, name, "draft cannot be fetched"),
@@ -82,7 +103,8 @@ impl Store {
     }
 
     async fn fetch_draft(&self, below: &str, files: &[File], folder: &Path) -> Result<(), Error> {
-        let partial = folder.with_extension("partial");
+        let name = folder.file_name().unwrap_or_default().to_string_lossy();
+        let partial = folder.with_file_name(format!(".partial-{name}"));
         let _ = fs::remove_dir_all(&partial);
         for file in files {
             let to = partial.join(&file.name);
@@ -103,8 +125,11 @@ impl Store {
     pub async fn drop_drafts(&self, key: &Digest) -> Result<(), Error> {
         let below = format!("{DRAFTS}/{key}");
         let index = self.index(&below).await?;
+        if index.drafts.is_empty() {
+            return Ok(());
+        }
         self.backend.delete(&format!("{below}/index")).await?;
-        for file in index.drafts.iter().flat_map(|draft| &draft.files) {
+        for file in index.drafts.iter().flat_map(|draft| draft.files.files()) {
             self.backend.delete(&format!("{below}/{}", file.sha256)).await?;
         }
         Ok(())

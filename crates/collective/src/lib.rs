@@ -5,7 +5,8 @@
 //! again in the next one. This crate knows neither models nor data, only values and who is there.
 //!
 //! - [`Collective`] is what a rank can do with the others. [`Ring`] does it over any [`Link`]s:
-//!   [`tcp`] between processes, [`in_process`] between threads.
+//!   [`tcp`] between processes, [`in_process`] between threads. With feature `mpi`, the ranks of an MPI
+//!   job do it by MPI's own operations.
 //! - [`rendezvous`] forms generations: who is there, who is lost, who must stop. It speaks no
 //!   protocol; its caller carries its requests and replies.
 //! - State machines without IO stand below both ([`exchange`], [`rendezvous`]); time is an argument
@@ -21,6 +22,8 @@ mod error;
 pub mod exchange;
 pub mod frame;
 pub mod in_process;
+#[cfg(feature = "mpi")]
+pub mod mpi;
 mod payload;
 pub mod rendezvous;
 mod ring;

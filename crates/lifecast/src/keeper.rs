@@ -24,7 +24,8 @@ pub(crate) struct Keeper {
     key: Digest,
     folder: PathBuf,
     is_over: Arc<AtomicBool>,
-    keeping: JoinHandle<()>,
+    /// Answers what was kept.
+    keeping: JoinHandle<BTreeSet<String>>,
 }
 
 impl Keeper {
@@ -40,8 +41,11 @@ impl Keeper {
             let (store, folder, is_over) = (store.clone(), folder.to_owned(), Arc::clone(&is_over));
             let mut kept: BTreeSet<String> = finished(&folder).into_iter().collect();
             tokio::spawn(async move {
-                while !is_over.load(Ordering::Relaxed) {
+                loop {
                     tokio::time::sleep(LOOK).await;
+                    if is_over.load(Ordering::Relaxed) {
+                        return kept;
+                    }
                     keep_new(&store, key, &folder, &mut kept).await;
                 }
             })
@@ -53,8 +57,10 @@ impl Keeper {
     pub(crate) async fn end(self, is_published: bool) {
         let Self { store, key, folder, is_over, keeping } = self;
         is_over.store(true, Ordering::Relaxed);
-        drop(keeping.await);
-        if is_published && let Err(error) = store.drop_drafts(&key).await {
+        let Ok(mut kept) = keeping.await else { return };
+        if !is_published {
+            keep_new(&store, key, &folder, &mut kept).await;
+        } else if let Err(error) = store.drop_drafts(&key).await {
             tracing::warn!(%error, folder = %folder.display(), "checkpoints stay in the store");
         }
     }
@@ -86,7 +92,7 @@ fn finished(folder: &Path) -> Vec<String> {
     for member in names(folder) {
         for step in names(&folder.join(&member)) {
             let name = format!("{member}/{step}");
-            if folder.join(&name).join("manifest.json").exists() {
+            if step.starts_with("step-") && folder.join(&name).join("manifest.json").exists() {
                 found.push(name);
             }
         }

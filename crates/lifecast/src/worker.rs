@@ -1,12 +1,13 @@
 //! `lifecast worker`: one rank of a training over hosts, started by whatever starts processes there,
 //! with the variables that torchrun, Kubeflow and mpirun set.
 //!
-//! All workers get the same arguments. The one of rank 0 hosts the rendezvous, and its model is
-//! published; the others answer it once it is in the store. Checkpoints are kept in the store, so a
-//! worker that is started again, here or on another host, takes the training up.
+//! All workers get the same arguments. The one of number 0 hosts the rendezvous. The first rank of the
+//! last generation publishes the model; the others answer it once it is in the store, whatever they
+//! are at. Checkpoints are kept in the store, so a worker that is started again, here or on another
+//! host, takes the training up.
 
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
@@ -15,7 +16,8 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use artifacts::Folders;
+use artifacts::{Folders, Order, Workplace};
+use clap::ValueEnum;
 use collective::rendezvous::Terms;
 use collective::tcp;
 use lifecycle::{Digest, Progress};
@@ -38,6 +40,10 @@ pub(crate) struct WorkerFlags {
     /// Take the job from stdin, from the command that started this worker
     #[arg(long)]
     pub(crate) job_from_stdin: bool,
+    /// What ranks are linked by: `mpi` takes a program with feature `mpi`, started by mpirun; it needs no
+    /// rendezvous, and a lost rank ends the whole job
+    #[arg(long, value_enum, default_value_t = Link::Tcp)]
+    collective: Link,
     /// This worker's number, from 0; also `PET_NODE_RANK`, `OMPI_COMM_WORLD_RANK` or
     /// `JOB_COMPLETION_INDEX`
     #[arg(long, env = "RANK")]
@@ -63,6 +69,13 @@ pub(crate) struct WorkerFlags {
     host_addr: Option<IpAddr>,
 }
 
+/// What ranks are linked by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Link {
+    Tcp,
+    Mpi,
+}
+
 /// The name that stands in the certificates of all workers.
 const TLS_NAME: &str = "lifecast-worker";
 
@@ -73,9 +86,12 @@ const PUBLISHED_WITHIN: Duration = Duration::from_secs(60);
 const LAST_WORDS: Duration = Duration::from_secs(6);
 
 /// Trains as one of the workers, and answers the model.
-pub(crate) async fn work(flags: WorkerFlags, is_quiet: bool) -> Result<StageOutcome, Failure> {
+pub(crate) async fn work(mut flags: WorkerFlags, is_quiet: bool) -> Result<StageOutcome, Failure> {
     use trainer::Inputs;
     let numbers = Numbers::of(&flags).map_err(Failure::usage)?;
+    // Workers of one host work at the same key.
+    let work = &mut flags.batch.place.work;
+    *work = work.join(format!("worker-{}", numbers.rank));
     let BatchFlags { place, urls, out, .. } = &flags.batch;
     ensure_alone(urls.url.is_none() && urls.trainer_url.is_none())?;
     let stages = Stages::open(place, urls, is_quiet)?.of_world(numbers.min, numbers.max);
@@ -85,8 +101,8 @@ pub(crate) async fn work(flags: WorkerFlags, is_quiet: bool) -> Result<StageOutc
     let (key, checkpoint) = (workplace.key_digest(&job.order), workplace.checkpoint(&job.order));
     let is_made = workplace.lookup(&job.order).await?.is_some();
     let keeper = Keeper::start(stages.store(), key, &checkpoint).await?;
-    let host = if numbers.rank == 0 && !is_made {
-        Some(Host::start(&flags, numbers, &checkpoint)?)
+    let host = if numbers.rank == 0 && !is_made && flags.collective == Link::Tcp {
+        Some(Host::start(&flags, numbers)?)
     } else {
         None
     };
@@ -96,7 +112,8 @@ pub(crate) async fn work(flags: WorkerFlags, is_quiet: bool) -> Result<StageOutc
         host.end().await;
     }
     let (stages, artifact) = made?;
-    batch::deliver(stages, artifact, out.as_deref()).await
+    let out = out.as_deref().filter(|_| numbers.rank == 0);
+    batch::deliver(stages, artifact, out).await
 }
 
 fn ensure_alone(is_alone: bool) -> Result<(), Failure> {
@@ -113,33 +130,48 @@ async fn train(
 ) -> Result<(Stages, Digest), Failure> {
     let is_another = Arc::new(AtomicBool::new(false));
     let order = job.order.clone();
-    let mut member = Some(membership(flags, numbers)?);
+    let mut party = Some(Party::of(flags, numbers)?);
     let heard = Arc::clone(&is_another);
     let make = move |config: &_, inputs: &Folders, output: &Path, progress: &dyn Progress| {
         let inputs = trainer::Inputs::named(inputs, &checkpoint);
-        let mut member = member.take().expect("a model is made once");
-        let telling = member.telling(progress);
-        let done = trainer::run_rank(config, &inputs, output, &telling, &mut member)?;
-        member.finish();
+        let party = party.take().expect("a model is made once");
+        let done = party.train(config, &inputs, output, progress)?;
         heard.store(done.is_none(), Ordering::Release);
         done.ok_or_else(|| Failure::internal(anyhow::Error::msg("another worker writes the model")))
     };
-    match stages.make(job, make).await {
-        Err(_) if is_another.load(Ordering::Acquire) => {}
-        made => return made.map(|artifact| (stages, artifact)),
-    }
     let workplace = stages.place("train");
-    let pause = Duration::from_millis(200);
-    for _ in 0..PUBLISHED_WITHIN.as_millis() / pause.as_millis() {
-        if let Some(found) = workplace.lookup(&order).await? {
-            stages.found("train", found.digest);
-            return Ok((stages, found.digest));
+    let made = tokio::select! {
+        made = stages.make(job, make) => Some(made),
+        // The others may be done while this one still asks for a rank.
+        () = published(&workplace, &order) => None,
+    };
+    match made {
+        Some(made) if !is_another.load(Ordering::Acquire) => {
+            return made.map(|artifact| (stages, artifact));
         }
-        tokio::time::sleep(pause).await;
+        Some(_) => {
+            let seen = tokio::time::timeout(PUBLISHED_WITHIN, published(&workplace, &order)).await;
+            let seconds = PUBLISHED_WITHIN.as_secs();
+            let late = || anyhow::anyhow!("no model was published within {seconds} s");
+            seen.map_err(|_| Failure::internal(late()))?;
+        }
+        None => {}
     }
-    let seconds = PUBLISHED_WITHIN.as_secs();
-    Err(Failure::internal(anyhow::anyhow!("no model was published within {seconds} s")))
+    let found = workplace.lookup(&order).await?;
+    let found = found.context("the model went away").map_err(Failure::internal)?;
+    stages.found("train", found.digest);
+    Ok((stages, found.digest))
 }
+
+/// Ends once the store has the artifact of an order; a store that is away is asked again.
+async fn published(workplace: &Workplace, order: &Order<trainer::Config>) {
+    while !matches!(workplace.lookup(order).await, Ok(Some(_))) {
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// Between looks for the model.
+const LOOK: Duration = Duration::from_millis(500);
 
 /// The first of some variables that is set, as a number.
 fn variable<T>(names: &[&str]) -> anyhow::Result<Option<T>>
@@ -176,11 +208,16 @@ impl Numbers {
     fn of(flags: &WorkerFlags) -> anyhow::Result<Self> {
         let rank = match flags.rank {
             Some(rank) => Some(rank),
-            None => variable(&["PET_NODE_RANK", "OMPI_COMM_WORLD_RANK", "JOB_COMPLETION_INDEX"])?,
+            None => variable(&[
+                "PET_NODE_RANK",
+                "OMPI_COMM_WORLD_RANK",
+                "PMI_RANK",
+                "JOB_COMPLETION_INDEX",
+            ])?,
         };
         let max = match flags.world_size {
             Some(max) => Some(max),
-            None => variable(&["PET_NNODES", "OMPI_COMM_WORLD_SIZE"])?,
+            None => variable(&["PET_NNODES", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE"])?,
         };
         let local = match flags.local_world_size {
             Some(local) => local,
@@ -208,6 +245,92 @@ fn certificates(flags: &ClientTlsFlags) -> Result<Option<[Vec<u8>; 3]>, Failure>
     Ok(Some([read(certificate)?, read(key)?, read(ca)?]))
 }
 
+/// Where this worker meets the others.
+enum Party {
+    /// In the group that the worker of rank 0 hosts.
+    Group(Membership),
+    /// In the MPI job that it was started in.
+    #[cfg(feature = "mpi")]
+    Job(mpi::Job),
+}
+
+impl Party {
+    fn of(flags: &WorkerFlags, numbers: Numbers) -> Result<Self, Failure> {
+        match flags.collective {
+            Link::Tcp => membership(flags, numbers).map(Self::Group),
+            #[cfg(feature = "mpi")]
+            Link::Mpi => mpi::Job::new(numbers.n_threads).map(Self::Job),
+            #[cfg(not(feature = "mpi"))]
+            Link::Mpi => {
+                let reason = "--collective mpi: build this program with `--features lifecast/mpi`";
+                Err(Failure::usage(anyhow::Error::msg(reason)))
+            }
+        }
+    }
+
+    fn train(
+        self,
+        config: &trainer::Config,
+        inputs: &trainer::Inputs<'_>,
+        output: &Path,
+        progress: &dyn Progress,
+    ) -> Result<Option<trainer::Summary>, trainer::Error> {
+        match self {
+            Self::Group(mut member) => {
+                let telling = member.telling(progress);
+                let done = trainer::run_rank(config, inputs, output, &telling, &mut member)?;
+                member.finish();
+                Ok(done)
+            }
+            #[cfg(feature = "mpi")]
+            Self::Job(mut job) => trainer::run_rank(config, inputs, output, progress, &mut job),
+        }
+    }
+}
+
+/// Ranks of an MPI job.
+#[cfg(feature = "mpi")]
+mod mpi {
+    use collective::{Clock, Collective};
+    use trainer::{Meeting, NoMeeting};
+
+    use crate::clock;
+    use crate::failure::Failure;
+
+    /// The one generation of an MPI job: where a rank is lost MPI ends it.
+    pub(super) struct Job {
+        ranks: Option<Box<dyn Collective>>,
+        n_threads: usize,
+        clock: Clock,
+    }
+
+    impl Job {
+        pub(super) fn new(n_threads: usize) -> Result<Self, Failure> {
+            let ranks = collective::mpi::Mpi::new();
+            let ranks = ranks.map_err(|error| Failure::usage(error.into()))?;
+            Ok(Self { ranks: Some(Box::new(ranks)), n_threads, clock: clock::since_start() })
+        }
+    }
+
+    impl Meeting for Job {
+        fn meet(&mut self) -> Result<Box<dyn Collective>, NoMeeting> {
+            self.ranks.take().ok_or_else(|| NoMeeting("the MPI job is over".into()))
+        }
+
+        fn is_awaited(&self) -> bool {
+            false
+        }
+
+        fn n_threads(&self) -> usize {
+            self.n_threads
+        }
+
+        fn clock(&self) -> Clock {
+            self.clock.clone()
+        }
+    }
+}
+
 /// Joins the group that the worker of rank 0 hosts.
 fn membership(flags: &WorkerFlags, numbers: Numbers) -> Result<Membership, Failure> {
     let Numbers { rank, min, max, n_threads } = numbers;
@@ -221,12 +344,9 @@ fn membership(flags: &WorkerFlags, numbers: Numbers) -> Result<Membership, Failu
         .map(|[certificate, key, ca]| tcp::Tls::new(certificate, key, ca, TLS_NAME))
         .transpose()
         .map_err(|error| Failure::usage(error.into()))?;
-    // Shorter than a lease: a rank that waits for one which does not come asks again in time.
-    let limits = tcp::Limits { connect_max: Duration::from_secs(3), ..tcp::Limits::default() };
-    let config = tcp::Config { limits, tls, clock: clock::since_start() };
     let place = Place { worker: rand::random(), order: rank, n_ranks: Some(max), host, n_threads };
     let channel = channel(flags, certificates.as_ref()).map_err(Failure::usage)?;
-    Membership::new(channel, &place, Terms::new(min, max), config)
+    Membership::new(channel, &place, Terms::new(min, max), (tls, clock::since_start()))
         .map_err(|error| Failure::internal(error.into()))
 }
 
@@ -256,11 +376,8 @@ fn own_address(flags: &WorkerFlags) -> anyhow::Result<IpAddr> {
     let mut addresses = (master_addr.as_str(), port).to_socket_addrs().with_context(wrong)?;
     let master = addresses.next().with_context(wrong)?;
     // No packet is sent: the system only chooses a way.
-    let any: IpAddr = if master.is_ipv4() {
-        Ipv4Addr::UNSPECIFIED.into()
-    } else {
-        std::net::Ipv6Addr::UNSPECIFIED.into()
-    };
+    let any: IpAddr =
+        if master.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
     let socket = UdpSocket::bind((any, 0)).with_context(wrong)?;
     socket.connect(master).with_context(wrong)?;
     Ok(socket.local_addr().with_context(wrong)?.ip())
@@ -273,46 +390,33 @@ struct Host {
 }
 
 impl Host {
-    fn start(flags: &WorkerFlags, numbers: Numbers, checkpoint: &Path) -> Result<Self, Failure> {
+    fn start(flags: &WorkerFlags, numbers: Numbers) -> Result<Self, Failure> {
         let tls = &flags.batch.urls.tls;
         let (_, port) = flags.master().map_err(Failure::usage)?;
+        let own = own_address(flags).map_err(Failure::usage)?;
+        let host = match own {
+            _ if own.is_loopback() => own,
+            IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+            IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+        };
         let flags = service::Flags {
-            listen: SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)),
+            listen: SocketAddr::from((host, port)),
             tls_cert: tls.client_cert.clone(),
             tls_key: tls.client_key.clone(),
             tls_client_ca: tls.client_cert.as_ref().and(tls.ca.clone()),
             ..service::Flags::default()
         };
-        flags.check()?;
-        // A generation is written down before anybody works in it: another process that hosts the
-        // same training after this one starts none that was there before.
-        let path = checkpoint.join("generation");
-        let after = fs::read_to_string(&path).ok().and_then(|text| text.trim().parse().ok());
-        let remember = move |generation: u64| {
-            let fresh = path.with_extension("new");
-            let written = fs::write(&fresh, generation.to_string());
-            if let Err(error) = written.and_then(|()| fs::rename(&fresh, &path)) {
-                tracing::error!(%error, path = %path.display(), "a generation is not written down");
-            }
-        };
-        let terms = Terms::new(numbers.min, numbers.max);
-        let group = Group::new(terms, after, clock::since_start(), remember)
-            .map_err(|error| Failure::usage(error.into()))?;
-        let listener = service::Listener::bind(&flags)?;
-        let mut services = service::Services::new();
-        services.add(rendezvous::server(group.clone(), flags.max_message_size()));
+        // Another process may have hosted this training before, and its workers hold leases.
+        let group = Group::taken_over(Terms::new(numbers.min, numbers.max), clock::since_start());
+        let group = group.map_err(|error| Failure::usage(error.into()))?;
         let (stop, stopped) = oneshot::channel::<()>();
-        tokio::spawn(async move {
-            let shutdown = async { drop(stopped.await) };
-            if let Err(error) = service::serve(listener, services, &flags, shutdown).await {
-                tracing::error!(%error, "the rendezvous failed");
-            }
-        });
+        rendezvous::host(group.clone(), flags, stopped)?;
         Ok(Self { stop, group })
     }
 
     /// Stops once nobody works any more, or after a while.
     async fn end(self) {
+        self.group.close();
         let pause = Duration::from_millis(100);
         for _ in 0..LAST_WORDS.as_millis() / pause.as_millis() {
             if self.group.progress().0 == 0 {

@@ -15,8 +15,8 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use collective::Clock;
 use collective::rendezvous::Terms;
-use collective::{Clock, tcp};
 use lifecycle::{ErrorKind, Progress};
 use serde::{Deserialize, Serialize};
 use tokio::runtime::Runtime;
@@ -74,6 +74,10 @@ impl Job {
     /// writes the model.
     pub fn work(&self, clock: Clock, progress: &dyn Progress) -> Result<Option<Summary>, Error> {
         let unreachable = |error: tonic::transport::Error| alone(Box::new(error));
+        fs::create_dir_all(&self.output).map_err(|source| {
+            let path = self.output.clone();
+            Error::File { path, source }
+        })?;
         let runtime = runtime()?;
         let channel = {
             let _inside = runtime.enter();
@@ -87,10 +91,7 @@ impl Job {
             host: IpAddr::V4(Ipv4Addr::LOCALHOST),
             n_threads: self.n_threads,
         };
-        // Shorter than a lease: a rank that waits for one which does not come asks again in time.
-        let limits = tcp::Limits { connect_max: Duration::from_secs(3), ..tcp::Limits::default() };
-        let config = tcp::Config { limits, tls: None, clock };
-        let mut member = Membership::new(channel, &place, Terms::new(min, max), config)
+        let mut member = Membership::new(channel, &place, Terms::new(min, max), (None, clock))
             .map_err(|error| Error::Stopped(Stopped::Alone(error)))?;
         let inputs = Inputs {
             features: self.features.iter().map(PathBuf::as_path).collect(),
@@ -122,7 +123,7 @@ const SILENCE_MAX: Duration = Duration::from_secs(6);
 /// How long a process may take to its first call.
 const START_MAX: Duration = Duration::from_secs(30);
 
-/// How often workers are replaced while no step is done.
+/// How often one worker is replaced while no step is done.
 const N_REPLACED_MAX: usize = 10;
 
 /// How long workers may take to write a checkpoint when training is cancelled.
@@ -143,24 +144,30 @@ pub fn run_with_workers(
     config.validate().map_err(Error::Config)?;
     can_be_shared(config)?;
     let terms = Terms::new(launcher.n_workers_min, launcher.n_workers_max);
-    let group = Group::new(terms, None, Arc::clone(&launcher.clock), |generation| {
-        tracing::info!(generation, "workers met");
-    });
+    let group = Group::new(terms, Arc::clone(&launcher.clock));
     let group = group.map_err(|error| alone(Box::new(error)))?;
     let runtime = runtime()?;
     let (stop, stopped) = oneshot::channel::<()>();
-    let rendezvous = host(&runtime, group.clone(), stopped)?;
-    let job = |order: usize| Job {
-        config: config.clone(),
-        features: inputs.features.iter().map(|path| path.to_path_buf()).collect(),
-        base: inputs.base.map(Path::to_owned),
-        checkpoint: inputs.checkpoint.map(Path::to_owned),
-        output: output.to_owned(),
-        rendezvous: rendezvous.clone(),
-        worker: (launcher.draw)(),
-        order: order as u32,
-        n_workers: (launcher.n_workers_min, launcher.n_workers_max),
-        n_threads: (rayon::current_num_threads() / launcher.n_workers_max).max(1),
+    let rendezvous = {
+        let _inside = runtime.enter();
+        let hosted = rendezvous::host(group.clone(), service::Flags::default(), stopped);
+        format!("http://{}", hosted.map_err(|error| alone(Box::new(error)))?)
+    };
+    let job = |order: usize| {
+        let worker = (launcher.draw)();
+        Job {
+            config: config.clone(),
+            features: inputs.features.iter().map(|path| path.to_path_buf()).collect(),
+            base: inputs.base.map(Path::to_owned),
+            checkpoint: inputs.checkpoint.map(Path::to_owned),
+            // Its own: one that was given up may wake and write.
+            output: output.join(format!("{OUTPUTS}{worker}")),
+            rendezvous: rendezvous.clone(),
+            worker,
+            order: order as u32,
+            n_workers: (launcher.n_workers_min, launcher.n_workers_max),
+            n_threads: (rayon::current_num_threads() / launcher.n_workers_max).max(1),
+        }
     };
     if let Some(checkpoint) = inputs.checkpoint {
         let path = checkpoint.to_owned();
@@ -170,25 +177,28 @@ pub fn run_with_workers(
     let done = crew.work(progress);
     drop(stop);
     runtime.shutdown_background();
-    done
+    let (summary, worker) = done?;
+    deliver(output, worker).map_err(|source| Error::File { path: output.to_owned(), source })?;
+    Ok(summary)
 }
 
-/// Serves the rendezvous of a group on a free port of this machine, and answers its address.
-fn host(runtime: &Runtime, group: Group, stopped: oneshot::Receiver<()>) -> Result<String, Error> {
-    let _inside = runtime.enter();
-    let flags = service::Flags::default();
-    let failed = |error: service::Error| alone(Box::new(error));
-    let listener = service::Listener::bind(&flags).map_err(failed)?;
-    let address = format!("http://{}", listener.address());
-    let mut services = service::Services::new();
-    services.add(rendezvous::server(group, flags.max_message_size()));
-    runtime.spawn(async move {
-        let shutdown = async { drop(stopped.await) };
-        if let Err(error) = service::serve(listener, services, &flags, shutdown).await {
-            tracing::error!(%error, "the rendezvous of workers failed");
+/// Workers write below the output folder, each into a folder of this name and its number.
+const OUTPUTS: &str = ".worker-";
+
+/// Moves what one worker wrote to where it belongs, and removes what others did.
+fn deliver(output: &Path, worker: u64) -> io::Result<()> {
+    let own = output.join(format!("{OUTPUTS}{worker}"));
+    for entry in fs::read_dir(&own)? {
+        let entry = entry?;
+        fs::rename(entry.path(), output.join(entry.file_name()))?;
+    }
+    for entry in fs::read_dir(output)? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with(OUTPUTS) {
+            fs::remove_dir_all(entry.path())?;
         }
-    });
-    Ok(address)
+    }
+    Ok(())
 }
 
 /// The workers of a training.
@@ -210,6 +220,8 @@ struct Seat {
     since: Duration,
     /// It ended well.
     is_done: bool,
+    /// How often it was replaced since a step was done.
+    n_replaced: usize,
 }
 
 impl Drop for Seat {
@@ -220,20 +232,21 @@ impl Drop for Seat {
 }
 
 impl Crew<'_> {
-    fn work(mut self, progress: &dyn Progress) -> Result<Summary, Error> {
+    fn work(mut self, progress: &dyn Progress) -> Result<(Summary, u64), Error> {
         for order in 0..self.launcher.n_workers_max {
-            let seat = self.start(order)?;
+            let seat = self.start(order, 0)?;
             self.seats.push(seat);
         }
-        let (mut n_replaced, mut furthest) = (0, 0);
+        let mut furthest = 0;
         loop {
             thread::sleep(LOOK);
             let (n_working, told) = self.group.progress();
             if let Some(told) = told {
                 let part = format!("{}, {n_working} workers", told.part);
                 progress.report(&part, told.done, told.total);
-                if told.done > furthest {
-                    (n_replaced, furthest) = (0, told.done);
+                if told.part == "train" && told.done > furthest {
+                    furthest = told.done;
+                    self.seats.iter_mut().for_each(|seat| seat.n_replaced = 0);
                 }
             }
             if progress.is_cancelled() {
@@ -245,9 +258,8 @@ impl Crew<'_> {
                 return Err(Error::Worker { order: 0, reason, kind: ErrorKind::Internal });
             }
             for order in 0..self.seats.len() {
-                if let Some(summary) = self.look_after(order, &mut n_replaced)? {
-                    self.end();
-                    return Ok(summary);
+                if let Some(summary) = self.look_after(order)? {
+                    return Ok((summary, self.seats[order].worker));
                 }
             }
         }
@@ -255,11 +267,7 @@ impl Crew<'_> {
 
     /// Looks at one worker, and replaces it if it was lost. The summary of the one that wrote the
     /// model.
-    fn look_after(
-        &mut self,
-        order: usize,
-        n_replaced: &mut usize,
-    ) -> Result<Option<Summary>, Error> {
+    fn look_after(&mut self, order: usize) -> Result<Option<Summary>, Error> {
         let seat = &mut self.seats[order];
         let waited = seat.child.try_wait().map_err(|error| alone(Box::new(error)))?;
         match waited {
@@ -269,12 +277,11 @@ impl Crew<'_> {
                 return Ok(serde_json::from_str(&said).ok());
             }
             Some(status) => {
-                *n_replaced += 1;
-                let kind = kind_of(status);
-                if kind != ErrorKind::Internal || *n_replaced > N_REPLACED_MAX {
+                let (kind, n_lost) = (kind_of(status), seat.n_replaced + 1);
+                if kind != ErrorKind::Internal || n_lost > N_REPLACED_MAX {
                     let reason = match kind {
                         ErrorKind::Internal => {
-                            format!("was lost {n_replaced} times without a step done: {status}")
+                            format!("was lost {n_lost} times without a step done: {status}")
                         }
                         _ => format!("ended, see what it said above: {status}"),
                     };
@@ -291,16 +298,25 @@ impl Crew<'_> {
                 if now.saturating_sub(heard) <= patience {
                     return Ok(None);
                 }
-                *n_replaced += 1;
                 tracing::warn!(order, "worker does not answer, starting another");
             }
         }
-        let fresh = self.start(order)?;
-        self.seats[order] = fresh;
+        self.replace(order)?;
+        // Those that are done already are needed again.
+        for order in 0..self.seats.len() {
+            if self.seats[order].is_done {
+                self.replace(order)?;
+            }
+        }
         Ok(None)
     }
 
-    fn start(&self, order: usize) -> Result<Seat, Error> {
+    fn replace(&mut self, order: usize) -> Result<(), Error> {
+        self.seats[order] = self.start(order, self.seats[order].n_replaced + 1)?;
+        Ok(())
+    }
+
+    fn start(&self, order: usize, n_replaced: usize) -> Result<Seat, Error> {
         let job = (self.job)(order);
         let failed = |source| Error::File { path: self.launcher.program.clone(), source };
         let mut child = Command::new(&self.launcher.program)
@@ -323,6 +339,7 @@ impl Crew<'_> {
             said: Some(said),
             since: (self.launcher.clock)(),
             is_done: false,
+            n_replaced,
         };
         let mut line = serde_json::to_string(&job).expect("a job is plain data");
         line.push('\n');
@@ -334,7 +351,7 @@ impl Crew<'_> {
         }
     }
 
-    /// Lets all workers end, and ends those that do not.
+    /// Lets all workers write a checkpoint and end, and ends those that do not.
     fn end(&mut self) {
         for seat in &mut self.seats {
             seat.stdin = None;

@@ -85,7 +85,8 @@ pub(crate) fn together<T>(
         }
         match worked {
             Err(Error::Stopped(Stopped::Lost(error))) => {
-                tracing::warn!(rank, error = %chain(&error), "a rank was lost, meeting again");
+                let error = service::error_chain(&error);
+                tracing::warn!(rank, error, "a rank was lost, meeting again");
             }
             Err(Error::Stopped(Stopped::Awaited)) => {
                 tracing::info!(rank, "workers wait to take part, meeting again");
@@ -93,16 +94,6 @@ pub(crate) fn together<T>(
             done => return done,
         }
     }
-}
-
-fn chain(error: &collective::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(error) = source {
-        text = format!("{text}: {error}");
-        source = error.source();
-    }
-    text
 }
 
 /// This rank among those of its generation.
@@ -140,6 +131,11 @@ impl Ranks<'_> {
         if all > 0.0 { self.waited.as_secs_f64() / all } else { 0.0 }
     }
 
+    /// Whether there are no others.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.group.n_ranks() == 1
+    }
+
     /// Sums the values over ranks.
     pub(crate) fn sum(&mut self, values: &mut [f32]) -> Result<(), Stopped> {
         self.timed(|group| group.all_reduce(values, Reduction::Sum, Precision::Full))
@@ -158,7 +154,13 @@ impl Ranks<'_> {
         work: impl FnOnce(&mut dyn Collective) -> Result<T, collective::Error>,
     ) -> Result<T, Stopped> {
         let from = (self.clock)();
-        let done = work(&mut *self.group).map_err(Stopped::Lost);
+        let done = work(&mut *self.group).map_err(|error| match error {
+            // The same on all ranks, and again in the next generation.
+            collective::Error::Usage { .. } | collective::Error::Weightless { .. } => {
+                Stopped::Impossible(error)
+            }
+            error => Stopped::Lost(error),
+        });
         self.waited += (self.clock)().saturating_sub(from);
         done
     }

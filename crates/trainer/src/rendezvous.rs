@@ -16,7 +16,7 @@ use collective::Clock;
 use collective::rendezvous::{Coordinator, Reply, Request, Terms};
 use wire::PartProgress;
 
-pub use server::server;
+pub use server::{host, server};
 pub use upstream::{Membership, Place};
 
 /// The workers of one training, as whoever forms their generations knows them. A clone is another
@@ -25,15 +25,16 @@ pub use upstream::{Membership, Place};
 pub struct Group {
     shared: Arc<Mutex<Shared>>,
     clock: Clock,
-    /// Told each generation before anybody works in it.
-    started: Arc<dyn Fn(u64) + Send + Sync>,
 }
 
 struct Shared {
     coordinator: Coordinator,
+    /// Of the workers of this generation.
     progress: BTreeMap<u64, PartProgress>,
     /// When each worker called last, whatever it does: those of the last minute.
     heard: BTreeMap<u64, Duration>,
+    /// The work is done: nobody gets a rank any more.
+    is_closed: bool,
 }
 
 impl fmt::Debug for Group {
@@ -43,40 +44,48 @@ impl fmt::Debug for Group {
 }
 
 impl Group {
-    /// A group whose last generation, if there was one, was `after`; `started` is told each new one
-    /// before anybody works in it, to remember it.
-    pub fn new(
-        terms: Terms,
-        after: Option<u64>,
-        clock: Clock,
-        started: impl Fn(u64) + Send + Sync + 'static,
-    ) -> Result<Self, collective::Error> {
-        let coordinator = match after {
-            Some(after) => Coordinator::recovered(terms, after, clock())?,
-            None => Coordinator::new(terms)?,
-        };
+    /// A group that never met before.
+    pub fn new(terms: Terms, clock: Clock) -> Result<Self, collective::Error> {
+        Ok(Self::of(Coordinator::new(terms)?, clock))
+    }
+
+    /// A group that may have met before, at another process: it starts nothing before leases that were
+    /// granted there are over. How many generations there were, its workers say.
+    pub fn taken_over(terms: Terms, clock: Clock) -> Result<Self, collective::Error> {
+        Ok(Self::of(Coordinator::recovered(terms, 0, clock())?, clock))
+    }
+
+    fn of(coordinator: Coordinator, clock: Clock) -> Self {
         let (progress, heard) = (BTreeMap::new(), BTreeMap::new());
-        let shared = Shared { coordinator, progress, heard };
-        Ok(Self { shared: Arc::new(Mutex::new(shared)), clock, started: Arc::new(started) })
+        let shared = Shared { coordinator, progress, heard, is_closed: false };
+        Self { shared: Arc::new(Mutex::new(shared)), clock }
     }
 
     fn shared(&self) -> MutexGuard<'_, Shared> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn answer(&self, request: Request) -> Reply {
+    /// Works on the coordinator, which may start a generation meanwhile.
+    fn with<T>(&self, work: impl FnOnce(&mut Shared, Duration) -> T) -> T {
         let mut shared = self.shared();
-        let now = (self.clock)();
-        shared.heard.retain(|_, heard| now.saturating_sub(*heard) < REMEMBERED);
-        shared.heard.insert(request.worker, now);
         let before = shared.coordinator.generation();
-        let reply = shared.coordinator.answer(now, request);
+        let done = work(&mut shared, (self.clock)());
         let generation = shared.coordinator.generation();
         if generation != before {
-            (self.started)(generation);
             shared.progress.clear();
+            tracing::info!(generation, n_workers = shared.coordinator.n_working(), "workers met");
         }
-        reply
+        done
+    }
+
+    fn answer(&self, request: Request) -> Reply {
+        self.with(|shared, now| {
+            shared.heard.retain(|_, heard| now.saturating_sub(*heard) < REMEMBERED);
+            if shared.heard.len() < HEARD_MAX {
+                shared.heard.insert(request.worker, now);
+            }
+            if shared.is_closed { Reply::Waiting } else { shared.coordinator.answer(now, request) }
+        })
     }
 
     fn note(&self, worker: u64, progress: PartProgress) {
@@ -85,24 +94,31 @@ impl Group {
 
     /// How many work, and how far the one is that is least far; `None` while nobody says.
     pub fn progress(&self) -> (usize, Option<PartProgress>) {
-        let mut shared = self.shared();
-        let now = (self.clock)();
-        shared.coordinator.tick(now);
-        let least = shared.progress.values().min_by_key(|progress| progress.done);
-        (shared.coordinator.n_working(), least.cloned())
+        self.with(|shared, now| {
+            if !shared.is_closed {
+                shared.coordinator.tick(now);
+            }
+            let least = shared.progress.values().min_by_key(|progress| progress.done);
+            (shared.coordinator.n_working(), least.cloned())
+        })
     }
 
     /// When this worker called last; `None` if it has not within the last minute.
     pub fn heard_of(&self, worker: u64) -> Option<Duration> {
         self.shared().heard.get(&worker).copied()
     }
+
+    /// Lets nobody begin any more: the work is done.
+    pub fn close(&self) {
+        self.shared().is_closed = true;
+    }
 }
 
 /// How long a worker that calls no more is remembered.
 const REMEMBERED: Duration = Duration::from_mins(1);
 
-/// How long a call may take.
-const CALL_MAX: Duration = Duration::from_secs(2);
+/// Most workers that are remembered so.
+const HEARD_MAX: usize = 16_384;
 
 #[cfg(test)]
 mod tests;

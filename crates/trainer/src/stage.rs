@@ -257,7 +257,10 @@ fn run_on(
         };
         let lines = [&lines[..], &fit.lines].concat();
         let model = setup.write(fit, &network, &lines, output)?;
-        ranks.wait_for_all().map_err(Error::Stopped)?;
+        if let Err(error) = ranks.wait_for_all() {
+            // The model is written; a rank that was lost meanwhile changes nothing of it.
+            tracing::warn!(%error, "a rank was lost after the model was written");
+        }
         Ok(Some(Summary {
             kind: model.description().kind,
             n_parameters: model.weights().len(),

@@ -46,8 +46,11 @@ pub(crate) struct Window {
 }
 
 impl Window {
-    /// Takes the losses of one more step.
+    /// Takes the losses of one more step; of one that diverged, which moved no weight, nothing.
     pub(crate) fn add(&mut self, losses: &Losses) {
+        if !losses.to_floats().iter().all(|loss| loss.is_finite()) {
+            return;
+        }
         self.n_steps += 1;
         self.quantiles += losses.quantiles;
         self.mean += losses.mean;

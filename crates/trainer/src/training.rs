@@ -62,6 +62,9 @@ pub enum Stopped {
     /// A rank was lost; the others may meet again.
     #[error("a rank was lost")]
     Lost(#[source] collective::Error),
+    /// What ranks were to do together cannot be done.
+    #[error("ranks cannot do this together")]
+    Impossible(#[source] collective::Error),
     /// Workers wait to take part; the ranks may meet again.
     #[error("workers wait to take part")]
     Awaited,
@@ -228,6 +231,7 @@ impl<'a> Loop<'a> {
     ) -> Result<(), Stopped> {
         let mut saved_at = state.optimiser.step;
         let mut order = Order::default();
+        let mut is_cancelled = false;
         loop {
             let step = state.optimiser.step;
             if self.is_judgement_due(state) {
@@ -244,13 +248,14 @@ impl<'a> Loop<'a> {
             if is_over {
                 return Ok(());
             }
-            if progress.is_cancelled() {
+            if is_cancelled || (ranks.is_alone() && progress.is_cancelled()) {
                 if saved_at != step && ranks.is_first() {
                     self.write_checkpoint(state)?;
                 }
                 return Err(Stopped::Cancelled { step });
             }
-            self.step(state, &mut order, ranks)?;
+            // All ranks hear of it with the same step, and stop after it.
+            is_cancelled = self.step(state, &mut order, (ranks, progress.is_cancelled()))?;
             progress.report("train", state.optimiser.step, self.config.steps_max);
         }
     }
@@ -297,16 +302,18 @@ impl<'a> Loop<'a> {
     }
 
     /// One step of the optimiser, along the gradient of the whole batch. Nothing of it is done if a
-    /// rank is lost meanwhile.
+    /// rank is lost meanwhile. Answers whether any rank is to stop.
     fn step(
         &self,
         state: &mut State,
         order: &mut Order,
-        ranks: &mut Ranks<'_>,
-    ) -> Result<(), Stopped> {
+        (ranks, is_to_stop): (&mut Ranks<'_>, bool),
+    ) -> Result<bool, Stopped> {
         let mut cursor = state.cursor;
         let batch = self.next_batch(&mut cursor, order);
-        let (gradient, losses) = self.batch_gradient(&state.optimiser, &batch, ranks)?;
+        let (gradient, told) =
+            self.batch_gradient(&state.optimiser, &batch, (ranks, is_to_stop))?;
+        let (losses, is_to_stop) = (Losses::from_floats(&told), told[Losses::N] > 0.0);
         state.cursor = cursor;
         state.optimiser.step(&gradient, &self.decayed, self.config);
         if self.config.adapt == Adapt::Adalora {
@@ -320,17 +327,17 @@ impl<'a> Loop<'a> {
             loss = losses.total(&self.config.losses),
             "trained a step"
         );
-        Ok(())
+        Ok(is_to_stop)
     }
 
-    /// The gradient of a batch with respect to what is trained, and the batch's losses: of this
-    /// rank's rows in micro-batches, summed over ranks.
+    /// The gradient of a batch with respect to what is trained, and behind it the batch's losses and
+    /// how many ranks are to stop: of this rank's rows in micro-batches, summed over ranks.
     fn batch_gradient(
         &self,
         optimiser: &Optimiser,
         batch: &[usize],
-        ranks: &mut Ranks<'_>,
-    ) -> Result<(Vec<f32>, Losses), Stopped> {
+        (ranks, is_to_stop): (&mut Ranks<'_>, bool),
+    ) -> Result<(Vec<f32>, Vec<f32>), Stopped> {
         let own = ranks.share(batch.len());
         let places: Vec<usize> = own.collect();
         let micro_batches: Vec<&[usize]> = places.chunks(self.config.micro_batch).collect();
@@ -346,11 +353,12 @@ impl<'a> Loop<'a> {
         }
         let mut gradient = self.adaptation.gradient(&optimiser.weights, &gradient);
         let n_trained = gradient.len();
-        // One message: the losses travel behind the gradient.
+        // One message: the others travel behind the gradient.
         gradient.extend(losses);
+        gradient.push(f32::from(u8::from(is_to_stop)));
         ranks.sum(&mut gradient)?;
-        let losses = Losses::from_floats(&gradient.split_off(n_trained));
-        Ok((gradient, losses))
+        let told = gradient.split_off(n_trained);
+        Ok((gradient, told))
     }
 
     /// The gradient of one micro-batch, the rows at these places of a batch, and its losses, as shares
@@ -429,7 +437,7 @@ impl<'a> Loop<'a> {
         }
         let rate = learning_rate(step, self.config);
         let window = std::mem::take(&mut state.window);
-        let line = window.line((step, state.cursor.epoch), rate, validation);
+        let line = window.line((step, state.cursor.epoch), rate, validation.finite());
         tracing::info!(
             step,
             quantiles = line.quantiles,

@@ -20,6 +20,9 @@ use crate::training::Stopped;
 /// Rows in one forward pass.
 const BATCH: usize = 64;
 
+/// Forward passes whose outputs ranks gather at a time: what travels is bounded.
+const GATHERED_BATCHES: usize = 128;
+
 /// Losses on validation rows.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Validation {
@@ -37,6 +40,23 @@ pub struct Validation {
     pub reconstruction: f64,
     /// What early stopping looks at.
     pub combined: f64,
+}
+
+impl Validation {
+    /// What diverged as the largest number: JSON has no other.
+    pub(crate) fn finite(self) -> Self {
+        let of = |loss: f64| if loss.is_finite() { loss } else { f64::MAX };
+        let Self { wql, wql_even, turns, stages, squared, reconstruction, combined } = self;
+        Self {
+            wql: of(wql),
+            wql_even: of(wql_even),
+            turns: of(turns),
+            stages: of(stages),
+            squared: of(squared),
+            reconstruction: of(reconstruction),
+            combined: of(combined),
+        }
+    }
 }
 
 /// Sums that add up over rows: values and weights.
@@ -82,10 +102,13 @@ pub(crate) fn validate(
         return Ok(Validation { reconstruction, combined, ..Validation::default() });
     }
     let network = network.with_weights(weights);
-    let chunks = ranks.share(rows.len().div_ceil(BATCH));
-    let own = &rows[(chunks.start * BATCH).min(rows.len())..(chunks.end * BATCH).min(rows.len())];
-    let own = outputs(own, workers, &|windows| network.outputs(windows));
-    let all = gathered(own, (rows.len(), network.dense_scaling().is_some()), ranks)?;
+    let mut all = Vec::with_capacity(rows.len().div_ceil(BATCH));
+    for rows in rows.chunks(GATHERED_BATCHES * BATCH) {
+        let chunks = ranks.share(rows.len().div_ceil(BATCH));
+        let [start, end] = [chunks.start, chunks.end].map(|end| (end * BATCH).min(rows.len()));
+        let own = outputs(&rows[start..end], workers, &|windows| network.outputs(windows));
+        all.extend(gathered(own, (rows.len(), network.dense_scaling().is_some()), ranks)?);
+    }
     Ok(Validation { reconstruction, ..judged(&all, rows, network.dense_scaling()) })
 }
 
@@ -95,7 +118,7 @@ fn gathered(
     (n_rows, is_dense): (usize, bool),
     ranks: &mut Ranks<'_>,
 ) -> Result<Vec<Outputs>, Stopped> {
-    if own.iter().map(|outputs| outputs.units.len()).sum::<usize>() == 0 && n_rows == 0 {
+    if ranks.is_alone() {
         return Ok(own);
     }
     let mut gather =

@@ -167,6 +167,14 @@ impl Member {
         }
     }
 
+    /// How long the lease lasts from `now`; `None` of a worker that has none.
+    pub fn lease_left(&self, now: Duration) -> Option<Duration> {
+        match self.phase {
+            Phase::Working { until, .. } => Some(until.saturating_sub(now)),
+            _ => None,
+        }
+    }
+
     /// Workers that wait, as far as heard: if there are some, the generation may as well end where
     /// that costs little.
     pub fn n_waiting(&self) -> usize {

@@ -1,6 +1,9 @@
 //! `lifecast.v1.Rendezvous`.
 
 use collective::rendezvous::{ADDRESS_LEN_MAX, Ask, Assignment, Refusal, Reply, Request};
+use lifecycle::Invalid;
+use std::net::SocketAddr;
+use tokio::sync::oneshot;
 use tonic::{Code, Response, Status};
 use wire::v1::rendezvous_server::{Rendezvous, RendezvousServer};
 use wire::{PartProgress, v1};
@@ -10,6 +13,26 @@ use super::Group;
 /// The service of a group, for a server that decodes messages of at most `max_message_size` bytes.
 pub fn server(group: Group, max_message_size: usize) -> RendezvousServer<impl Rendezvous + Clone> {
     RendezvousServer::new(Server { group }).max_decoding_message_size(max_message_size)
+}
+
+/// Serves a group, inside of a tokio runtime, until `stopped` ends. Answers where.
+pub fn host(
+    group: Group,
+    flags: service::Flags,
+    stopped: oneshot::Receiver<()>,
+) -> Result<SocketAddr, service::Error> {
+    flags.check()?;
+    let listener = service::Listener::bind(&flags)?;
+    let address = listener.address();
+    let mut services = service::Services::new();
+    services.add(server(group, flags.max_message_size()));
+    tokio::spawn(async move {
+        let shutdown = async { drop(stopped.await) };
+        if let Err(error) = service::serve(listener, services, &flags, shutdown).await {
+            tracing::error!(%error, "the rendezvous failed");
+        }
+    });
+    Ok(address)
 }
 
 #[derive(Clone)]
@@ -26,6 +49,10 @@ impl Rendezvous for Server {
         use v1::join_response::Answer;
         let v1::JoinRequest { worker, number, address, order, world_size, after } =
             request.into_inner();
+        if after > GENERATION_MAX {
+            let reason = format!("{after} generations have not been");
+            return Err(wire::invalid_argument(Invalid::new("after", reason)));
+        }
         let n_ranks = world_size.map(|n_ranks| n_ranks as usize);
         let ask = Ask::Join { address, order, n_ranks, after };
         let answer = match self.group.answer(Request { worker, number, ask }) {
@@ -73,6 +100,9 @@ impl Rendezvous for Server {
     }
 }
 
+/// More generations than a group forms in a lifetime.
+const GENERATION_MAX: u64 = 1 << 48;
+
 /// Longest name of a part, in bytes.
 const PART_LEN_MAX: usize = 128;
 
@@ -80,7 +110,7 @@ fn refused(refusal: Refusal) -> Status {
     let (code, reason) = match refusal {
         Refusal::Address => {
             let reason = format!("must have 1 to {ADDRESS_LEN_MAX} bytes");
-            return wire::invalid_argument(lifecycle::Invalid::new("address", reason));
+            return wire::invalid_argument(Invalid::new("address", reason));
         }
         Refusal::WorldSize { .. } => (Code::FailedPrecondition, "WORLD_SIZE"),
         Refusal::Full { .. } => (Code::ResourceExhausted, "TOO_MANY_WORKERS"),

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::thread;
 use std::time::Instant;
 
-use collective::{Collective, Precision, Reduction, tcp};
+use collective::{Collective, Precision, Reduction};
 use lifecycle::{Progress, Unwatched};
 use tokio::runtime::Runtime;
 use tonic::transport::Channel;
@@ -19,7 +19,7 @@ fn clock() -> Clock {
 }
 
 fn group(terms: Terms) -> Group {
-    Group::new(terms, None, clock(), |_| {}).expect("terms that fit")
+    Group::new(terms, clock()).expect("terms that fit")
 }
 
 fn connected(runtime: &Runtime, group: &Group) -> Channel {
@@ -35,9 +35,7 @@ fn member(channel: Channel, terms: Terms, order: u32, n_ranks: Option<usize>) ->
         host: IpAddr::V4(Ipv4Addr::LOCALHOST),
         n_threads: 1,
     };
-    let limits = tcp::Limits { connect_max: Duration::from_secs(2), ..tcp::Limits::default() };
-    let config = tcp::Config { limits, tls: None, clock: clock() };
-    Membership::new(channel, &place, terms, config).expect("a member")
+    Membership::new(channel, &place, terms, (None, clock())).expect("a member")
 }
 
 fn sum(ranks: &mut dyn Collective) -> Result<f32, collective::Error> {

@@ -19,11 +19,19 @@ use tonic::{Code, Status};
 use wire::v1::rendezvous_client::RendezvousClient;
 use wire::v1::{self, heartbeat_response, join_response};
 
-use super::CALL_MAX;
 use crate::ranks::{Meeting, NoMeeting};
 
 /// Between looks at what is due; shorter than any pause of the state machine.
 const TICK: Duration = Duration::from_millis(50);
+
+/// How long a call may take, if no lease ends before.
+const CALL_MAX: Duration = Duration::from_secs(2);
+
+/// Ranks that do not come are given up in less time than a lease lasts.
+const CONNECT_MAX: Duration = Duration::from_secs(3);
+
+/// When people are told that the rendezvous does not answer, and when it is given up.
+const AWAY: [Duration; 2] = [Duration::from_secs(10), Duration::from_mins(5)];
 
 /// Where a worker stands among others.
 #[derive(Debug, Clone)]
@@ -87,8 +95,8 @@ impl Shared {
 }
 
 impl Membership {
-    /// Becomes a member of the group at the other end of a channel. Ranks are linked as `config`
-    /// says.
+    /// Becomes a member of the group at the other end of a channel. Ranks are linked by TCP, encrypted
+    /// if all have certificates.
     ///
     /// # Errors
     ///
@@ -97,8 +105,10 @@ impl Membership {
         channel_to_group: Channel,
         place: &Place,
         terms: Terms,
-        config: tcp::Config,
+        (tls, clock): (Option<tcp::Tls>, Clock),
     ) -> Result<Self, NoMeeting> {
+        let limits = tcp::Limits { connect_max: CONNECT_MAX, ..tcp::Limits::default() };
+        let config = tcp::Config { limits, tls, clock };
         let wrong = |error: collective::Error| NoMeeting(Box::new(error));
         let member = Member::new(terms, place.worker, place.order, place.n_ranks).map_err(wrong)?;
         let (wish, wishes) = channel();
@@ -109,6 +119,8 @@ impl Membership {
             member,
             worker: place.worker,
             heartbeat: terms.heartbeat,
+            answered_at: (config.clock)(),
+            is_told: false,
             clock: Arc::clone(&config.clock),
             wishes,
             tell,
@@ -161,7 +173,8 @@ impl Meeting for Membership {
                 // Some of the others did not come: the group forms another generation.
                 Err(error) => {
                     let generation = assignment.generation;
-                    tracing::warn!(generation, error = %error, "not all ranks came, asking again");
+                    let error = service::error_chain(&error);
+                    tracing::warn!(generation, error, "not all ranks came, asking again");
                 }
             }
         }
@@ -221,6 +234,9 @@ struct Asking {
     worker: u64,
     heartbeat: Duration,
     clock: Clock,
+    /// When the rendezvous answered last, and whether people were told that it does not.
+    answered_at: Duration,
+    is_told: bool,
     /// Addresses at which this worker waits for a rank; closed when it leaves.
     wishes: Receiver<String>,
     tell: Sender<News>,
@@ -270,10 +286,30 @@ impl Asking {
         drop(tokio::time::timeout(CALL_MAX, self.client.heartbeat(alive)).await);
     }
 
+    /// Tells people, and after a while the thread that trains, that the rendezvous does not answer.
+    fn note_silence(&mut self) {
+        let silent = (self.clock)().saturating_sub(self.answered_at);
+        let [warn, give_up] = AWAY;
+        if silent > warn && !self.is_told {
+            self.is_told = true;
+            tracing::warn!(seconds = silent.as_secs(), "the rendezvous does not answer");
+        }
+        if silent > give_up {
+            let reason = format!("the rendezvous did not answer for {} s", silent.as_secs());
+            drop(self.tell.send(News::Refused(reason)));
+            self.answered_at = (self.clock)();
+        }
+    }
+
     async fn send(&mut self, request: Request) {
         let number = request.number;
-        let reply = match tokio::time::timeout(CALL_MAX, self.call(request)).await {
-            Ok(Ok(reply)) => reply,
+        // A lease that ends meanwhile is to be seen at once.
+        let limit = self.member.lease_left((self.clock)()).map_or(CALL_MAX, |l| l.min(CALL_MAX));
+        let reply = match tokio::time::timeout(limit, self.call(request)).await {
+            Ok(Ok(reply)) => {
+                (self.answered_at, self.is_told) = ((self.clock)(), false);
+                reply
+            }
             Ok(Err(status)) if is_final(&status) => {
                 let message = status.message().to_owned();
                 drop(self.tell.send(News::Refused(message)));
@@ -281,9 +317,10 @@ impl Asking {
             }
             Ok(Err(status)) => {
                 tracing::debug!(%status, "the rendezvous does not answer, asking again");
+                self.note_silence();
                 return tokio::time::sleep(TICK).await;
             }
-            Err(_) => return,
+            Err(_) => return self.note_silence(),
         };
         if let Some(event) = self.member.receive((self.clock)(), number, reply) {
             self.take(event);
@@ -347,7 +384,6 @@ fn is_final(status: &Status) -> bool {
         status.code(),
         Code::InvalidArgument
             | Code::FailedPrecondition
-            | Code::ResourceExhausted
             | Code::Unimplemented
             | Code::PermissionDenied
     )
