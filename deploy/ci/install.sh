@@ -32,6 +32,13 @@ if ! python3 -c 'import kubernetes_validate, kubeflow_trainer_api, yaml' 2>/dev/
   python3 -m pip install --quiet --break-system-packages kubernetes-validate kubeflow-trainer-api pyyaml
 fi
 
+# MPI with headers, and libclang, which reads them: feature `lifecast/mpi`.
+if ! has mpirun || ! has mpicc || ! ldconfig -p | grep -q libclang; then
+  as_root apt-get update
+  as_root env DEBIAN_FRONTEND=noninteractive \
+    apt-get install -y --no-install-recommends openmpi-bin libopenmpi-dev libclang-dev
+fi
+
 # Bans, licences and sources of all dependencies. Unoptimised: it runs for a second.
 if ! has cargo-deny; then
   cargo install cargo-deny --locked --profile dev

@@ -64,6 +64,21 @@ pub struct Trial {
     pub seconds: f64,
 }
 
+impl Trial {
+    fn of(crew: Crew) -> Self {
+        Self {
+            chaos: "training",
+            workers: (crew.n_workers, crew.n_workers_min),
+            blows: BTreeMap::new(),
+            unfinished_checkpoints: 0,
+            replaced_ms: (0, 0),
+            finished: false,
+            bytes_equal: None,
+            seconds: 0.0,
+        }
+    }
+}
+
 /// What is trained, where.
 #[derive(Debug)]
 pub struct Ground {
@@ -107,6 +122,17 @@ impl Ground {
         self.store(name).map(drop)
     }
 
+    /// Whether a training over hosts has written a checkpoint.
+    pub fn has_checkpoint(&self, name: &str) -> bool {
+        let below = |path: PathBuf| -> Vec<PathBuf> {
+            let entries = fs::read_dir(path).into_iter().flatten().filter_map(Result::ok);
+            entries.map(|entry| entry.path()).collect()
+        };
+        let keys = below(self.folder.join(name).join("work-0/worker-0/checkpoints"));
+        let steps = keys.into_iter().flat_map(|key| below(key.join("member-0")));
+        steps.into_iter().any(|step| step.join("manifest.json").exists())
+    }
+
     /// The worker of one rank of a training, with a work folder of its own.
     pub fn worker(&self, name: &str, rank: usize) -> anyhow::Result<Command> {
         let mut command = Command::new(binary("lifecast")?);
@@ -148,16 +174,7 @@ impl Ground {
         let store = self.store(&name)?;
         let checkpoints = self.folder.join(&name).join("work/checkpoints");
         let mut noise = Noise::new(seed);
-        let mut trial = Trial {
-            chaos: "training",
-            workers: (crew.n_workers, crew.n_workers_min),
-            blows: BTreeMap::new(),
-            unfinished_checkpoints: 0,
-            replaced_ms: (0, 0),
-            finished: false,
-            bytes_equal: None,
-            seconds: 0.0,
-        };
+        let mut trial = Trial::of(crew);
         let started = now();
         let mut command = self.command(&name, &store, crew)?.spawn()?;
         let mut replaced = Vec::new();

@@ -8,6 +8,7 @@ pub mod gpu;
 pub mod hosts;
 pub mod killing;
 pub mod live;
+pub mod mpi;
 pub mod ranks;
 pub mod server;
 

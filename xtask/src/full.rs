@@ -17,6 +17,7 @@ pub(crate) const STEPS: &[Step] = &[
     ("report", report),
     ("kubernetes", kubernetes),
     ("chaos", chaos),
+    ("mpi", mpi),
     ("test-gpu", gpu::test),
     ("check with cuda", gpu::check_cuda),
 ];
@@ -39,6 +40,14 @@ fn chaos(sh: &Shell) -> anyhow::Result<()> {
     let chaos = programs::path(sh, "chaos")?;
     cmd!(sh, "{chaos} training --kills 50").run()?;
     Ok(cmd!(sh, "{chaos} hosts --kills 10").run()?)
+}
+
+/// Trains under mpirun, and once more after a rank was killed.
+fn mpi(sh: &Shell) -> anyhow::Result<()> {
+    installed(sh, "mpirun", &["--version"])?;
+    cargo(sh, "build --workspace --locked --features lifecast/mpi").run()?;
+    let chaos = programs::path(sh, "chaos")?;
+    Ok(cmd!(sh, "{chaos} mpi").run()?)
 }
 
 /// Makes the demo's report, opens it in a browser, takes a picture, and listens for its errors.

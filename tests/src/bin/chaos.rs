@@ -12,7 +12,7 @@ use anyhow::{Context, ensure};
 use clap::{Parser, ValueEnum};
 use serde_json::json;
 use tests::chaos::{Blow, Crew, Ground, Trial};
-use tests::{hosts, workspace_root};
+use tests::{hosts, mpi, workspace_root};
 
 /// Kills and stops processes of trainings at random moments
 #[derive(Debug, Parser)]
@@ -35,6 +35,8 @@ enum Subject {
     Training,
     /// Trainings over hosts that are network namespaces: links are cut, too
     Hosts,
+    /// A training under mpirun, one of whose ranks is killed once; takes feature `lifecast/mpi`
+    Mpi,
 }
 
 /// Most that happens in one training: it would never end if it never came to a step.
@@ -62,8 +64,19 @@ fn run(flags: &Flags) -> anyhow::Result<()> {
     let pipeline = workspace_root().join("tests/pipelines/e2e.toml");
     match flags.subject {
         Subject::Training => training(flags, folder.path(), &pipeline),
+        Subject::Mpi => under_mpirun(folder.path(), &pipeline),
         Subject::Hosts => over_hosts(flags, folder.path(), &pipeline),
     }
+}
+
+fn under_mpirun(folder: &Path, pipeline: &Path) -> anyhow::Result<()> {
+    let trials = mpi::run(&Ground::prepare(folder, pipeline)?)?;
+    for trial in &trials {
+        print(&serde_json::to_value(trial)?);
+    }
+    let is_good = |trial: &mpi::Trial| trial.bytes_equal && trial.job_ended == trial.killed;
+    ensure!(trials.iter().all(is_good), "a training did not end in the bytes of the others");
+    Ok(())
 }
 
 fn over_hosts(flags: &Flags, folder: &Path, pipeline: &Path) -> anyhow::Result<()> {

@@ -1,0 +1,88 @@
+//! Trainings under mpirun: to the bytes of workers over TCP, and, where a rank is lost and MPI has ended
+//! the job, from the checkpoint on when it is started again.
+
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use serde::Serialize;
+use serde_json::Value;
+use sysinfo::{Pid, ProcessesToUpdate, Signal, System};
+
+use crate::chaos::{Crew, Ground};
+use crate::gpu::now;
+
+/// What a training under mpirun went through.
+#[derive(Debug, Clone, Serialize)]
+pub struct Trial {
+    chaos: &'static str,
+    /// A rank got SIGKILL.
+    pub killed: bool,
+    /// The job ended with an error then.
+    pub job_ended: bool,
+    /// The model, of the job that was started again, has the bytes of workers over TCP.
+    pub bytes_equal: bool,
+    seconds: f64,
+}
+
+/// Runs one job undisturbed, and one whose rank is killed.
+pub fn run(ground: &Ground) -> anyhow::Result<Vec<Trial>> {
+    let crew = Crew { n_workers: 2, n_workers_min: 2 };
+    let wanted = ground.undisturbed(crew)?;
+    [false, true].into_iter().map(|is_killed| job(ground, is_killed, &wanted)).collect()
+}
+
+fn job(ground: &Ground, is_killed: bool, wanted: &str) -> anyhow::Result<Trial> {
+    let name = format!("mpi-{is_killed}");
+    ground.make_store(&name)?;
+    let started = now();
+    let mut job_ended = false;
+    if is_killed {
+        let mut first = start(ground, &name)?;
+        // Past the first checkpoints, before the end.
+        while !ground.has_checkpoint(&name) {
+            ensure!(first.try_wait()?.is_none(), "the job ended before its first checkpoint");
+            thread::sleep(Duration::from_millis(20));
+        }
+        ensure!(kill_a_rank(first.id()), "no rank was found");
+        job_ended = !first.wait()?.success();
+    }
+    let output = start(ground, &name)?.wait_with_output()?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    ensure!(output.status.success(), "mpirun: {}\n{said}", output.status);
+    let made: Vec<String> = said
+        .lines()
+        .filter_map(|line| {
+            serde_json::from_str::<Value>(line).ok()?["artifact"].as_str().map(str::to_owned)
+        })
+        .collect();
+    Ok(Trial {
+        chaos: "mpi",
+        killed: is_killed,
+        job_ended,
+        bytes_equal: made.len() == 2 && made.iter().all(|made| made == wanted),
+        seconds: started.elapsed().as_secs_f64(),
+    })
+}
+
+fn start(ground: &Ground, name: &str) -> anyhow::Result<Child> {
+    // Both ranks have one work folder: each takes a part of its own.
+    let worker = ground.worker(name, 0)?;
+    let mut command = Command::new("mpirun");
+    command.args(["--allow-run-as-root", "--oversubscribe", "-n", "2"]);
+    command.arg(worker.get_program()).args(worker.get_args()).args(["--collective", "mpi"]);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    command.spawn().context("mpirun: install openmpi-bin")
+}
+
+/// Kills a rank that mpirun started; whether there was one.
+fn kill_a_rank(mpirun: u32) -> bool {
+    let mut system = System::new();
+    system.refresh_processes(ProcessesToUpdate::All, true);
+    let own = Some(Pid::from_u32(mpirun));
+    let is_rank =
+        |process: &&sysinfo::Process| process.parent() == own && process.thread_kind().is_none();
+    let rank = system.processes().values().find(is_rank);
+    rank.and_then(|rank| rank.kill_with(Signal::Kill)).unwrap_or(false)
+}
