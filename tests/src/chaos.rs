@@ -208,7 +208,9 @@ impl Ground {
                 Blow::Killed => signal(victim, Signal::Kill),
                 Blow::Stopped => signal(victim, Signal::Stop),
                 Blow::Checkpoint => {
-                    workers.iter().for_each(|worker| signal(*worker, Signal::Kill));
+                    for worker in &workers {
+                        signal(*worker, Signal::Kill);
+                    }
                     trial.unfinished_checkpoints += usize::from(unfinished(&checkpoints));
                 }
                 Blow::Command => {
@@ -241,7 +243,7 @@ fn artifact(outcome: &Value) -> anyhow::Result<String> {
 }
 
 /// How long processes may take to come and go.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The workers of a command once so many live; nothing once it has ended.
 fn all_there(command: &mut Child, n_workers: usize) -> anyhow::Result<Option<Vec<Pid>>> {

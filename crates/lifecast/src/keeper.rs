@@ -40,7 +40,7 @@ impl Keeper {
         let keeping = {
             let (store, folder, is_over) = (store.clone(), folder.to_owned(), Arc::clone(&is_over));
             let mut kept: BTreeSet<String> = finished(&folder).into_iter().collect();
-            tokio::spawn(async move {
+            service::spawn("checkpoints", async move {
                 loop {
                     tokio::time::sleep(LOOK).await;
                     if is_over.load(Ordering::Relaxed) {

@@ -80,7 +80,7 @@ enum Link {
 const TLS_NAME: &str = "lifecast-worker";
 
 /// How long a published model may take to be seen by all.
-const PUBLISHED_WITHIN: Duration = Duration::from_secs(60);
+const PUBLISHED_WITHIN: Duration = Duration::from_mins(1);
 
 /// How long the rendezvous is hosted after the work is done: all others then know that it is.
 const LAST_WORDS: Duration = Duration::from_secs(6);
@@ -173,12 +173,21 @@ async fn published(workplace: &Workplace, order: &Order<trainer::Config>) {
 /// Between looks for the model.
 const LOOK: Duration = Duration::from_millis(500);
 
+/// What a launcher's variable is set to.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "launchers differ in names, and clap takes one a flag"
+)]
+fn set(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
 /// The first of some variables that is set, as a number.
 fn variable<T>(names: &[&str]) -> anyhow::Result<Option<T>>
 where
     T: FromStr<Err: std::error::Error + Send + Sync + 'static>,
 {
-    let found = names.iter().find_map(|name| Some((name, std::env::var(name).ok()?)));
+    let found = names.iter().find_map(|name| Some((name, set(name)?)));
     let Some((name, text)) = found else { return Ok(None) };
     text.parse().map(Some).with_context(|| format!("{name} is `{text}`, and no number"))
 }
@@ -186,7 +195,7 @@ where
 impl WorkerFlags {
     /// Where the rendezvous is.
     fn master(&self) -> anyhow::Result<(String, u16)> {
-        let address = self.master_addr.clone().or_else(|| std::env::var("PET_MASTER_ADDR").ok());
+        let address = self.master_addr.clone().or_else(|| set("PET_MASTER_ADDR"));
         let port = match self.master_port {
             Some(port) => port,
             None => variable(&["PET_MASTER_PORT"])?.unwrap_or(29_500),

@@ -243,3 +243,6 @@ fn write_through(path: &Path, bytes: &[u8]) -> Result<(), Error> {
 fn wrong(path: &Path, reason: &dyn std::fmt::Display) -> Error {
     Error { path: path.to_owned(), reason: reason.to_string() }
 }
+
+#[cfg(test)]
+mod tests;

@@ -21,7 +21,6 @@ use lifecycle::{ErrorKind, Progress};
 use serde::{Deserialize, Serialize};
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
-use tonic::transport::Endpoint;
 
 use crate::config::Config;
 use crate::ranks::NoMeeting;
@@ -73,7 +72,6 @@ impl Job {
     /// Does it: trains as one rank among the others. `None` unless this worker is the one that
     /// writes the model.
     pub fn work(&self, clock: Clock, progress: &dyn Progress) -> Result<Option<Summary>, Error> {
-        let unreachable = |error: tonic::transport::Error| alone(Box::new(error));
         fs::create_dir_all(&self.output).map_err(|source| {
             let path = self.output.clone();
             Error::File { path, source }
@@ -81,8 +79,9 @@ impl Job {
         let runtime = runtime()?;
         let channel = {
             let _inside = runtime.enter();
-            Endpoint::from_shared(self.rendezvous.clone()).map_err(unreachable)?.connect_lazy()
+            rendezvous::channel(&self.rendezvous)
         };
+        let channel = channel.map_err(|error| Error::Stopped(Stopped::Alone(error)))?;
         let (min, max) = self.n_workers;
         let place = Place {
             worker: self.worker,

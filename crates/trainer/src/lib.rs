@@ -7,6 +7,7 @@
 //! | `ranks` | what the ranks of a training do together |
 //! | `rendezvous` | ranks in processes of their own |
 //! | `rows` | windows and targets of training and validation, masked by the split |
+//! | `fit` | all members and trees, trained and calibrated |
 //! | `launch` | workers on this machine, started, watched and replaced |
 //! | `losses` | losses of raw outputs, and their gradients in closed form |
 //! | `adaptation` | what of a base model is trained: heads, adapters, updates of low rank |
@@ -31,6 +32,7 @@ mod boosting;
 mod checkpoint;
 mod config;
 mod data;
+mod fit;
 mod launch;
 mod losses;
 mod optimiser;

@@ -14,10 +14,9 @@ use std::time::Duration;
 
 use collective::Clock;
 use collective::rendezvous::{Coordinator, Reply, Request, Terms};
-use wire::PartProgress;
 
 pub use server::{host, server};
-pub use upstream::{Membership, Place};
+pub use upstream::{Membership, Place, channel};
 
 /// The workers of one training, as whoever forms their generations knows them. A clone is another
 /// handle on the same group.
@@ -27,10 +26,21 @@ pub struct Group {
     clock: Clock,
 }
 
+/// How far a worker is in one part of its work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    /// Name of the part.
+    pub part: String,
+    /// Steps done.
+    pub done: u64,
+    /// Steps in all; 0: unknown.
+    pub total: u64,
+}
+
 struct Shared {
     coordinator: Coordinator,
     /// Of the workers of this generation.
-    progress: BTreeMap<u64, PartProgress>,
+    progress: BTreeMap<u64, Told>,
     /// When each worker called last, whatever it does: those of the last minute.
     heard: BTreeMap<u64, Duration>,
     /// The work is done: nobody gets a rank any more.
@@ -88,12 +98,12 @@ impl Group {
         })
     }
 
-    fn note(&self, worker: u64, progress: PartProgress) {
+    fn note(&self, worker: u64, progress: Told) {
         self.shared().progress.insert(worker, progress);
     }
 
     /// How many work, and how far the one is that is least far; `None` while nobody says.
-    pub fn progress(&self) -> (usize, Option<PartProgress>) {
+    pub fn progress(&self) -> (usize, Option<Told>) {
         self.with(|shared, now| {
             if !shared.is_closed {
                 shared.coordinator.tick(now);

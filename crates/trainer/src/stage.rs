@@ -1,28 +1,25 @@
 //! The stage: features in, a model out.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use artifacts::Folders;
-use lifecycle::{ErrorKind, Frequency, Invalid, Progress, Unwatched};
-use model::{Calibration, Description, Dimensions, Kind, Model, Network, Training, Trees, Workers};
-use panel::{Fitted, Settings};
+use lifecycle::{ErrorKind, Invalid, Progress, Unwatched};
+use model::{Calibration, Description, Dimensions, Kind, Model, Network};
+use panel::Settings;
 use serde::{Deserialize, Serialize};
 use tables::FeaturesDir;
 
-use crate::boosting::grow_all;
 use crate::config::{Adapt, Config, Start};
 use crate::data::Data;
+use crate::fit::Setup;
 use crate::pseudo_labels;
-use crate::ranks::{Alone, Meeting, Ranks, together};
-use crate::rows::{Row, Rows};
-use crate::scatter::Scatter;
+use crate::ranks::{Alone, Meeting, together};
+use crate::rows::Row;
 use crate::start::{dense_scaling, start_of_base};
-use crate::state::State;
-use crate::training::{Outcome, Stopped, Task, train_on};
-use crate::validation::{Validation, calibrate, calibrate_placed, validate_model};
+use crate::training::Stopped;
+use crate::validation::{Validation, calibrate_placed};
 use crate::wrong::Wrong;
 
 /// Where the stage's inputs lie.
@@ -275,132 +272,6 @@ fn run_on(
     })
 }
 
-/// What members are trained on, and how.
-#[derive(Clone, Copy)]
-struct Setup<'a> {
-    config: &'a Config,
-    checkpoint: Option<&'a Path>,
-    data: &'a Data,
-    progress: &'a dyn Progress,
-}
-
-/// All members and trees, trained and calibrated.
-struct Fit {
-    description: Description,
-    weights: Vec<f32>,
-    trees: Option<Trees>,
-    /// `training.jsonl`.
-    lines: Vec<String>,
-    /// Of the first member.
-    best: Outcome,
-}
-
-impl Setup<'_> {
-    /// Trains in this process alone, from these weights: of all members, of one for all, or none.
-    fn fit(
-        &self,
-        description: &Description,
-        (network, start): (&Network, &[Vec<f32>]),
-    ) -> Result<Fit, Error> {
-        let mut states = Vec::new();
-        let train =
-            |ranks: &mut Ranks<'_>| self.train_members((network, start), &mut states, ranks);
-        let outcomes = together(&mut Alone, train)?;
-        Ok(self.finish(description, network, outcomes))
-    }
-
-    /// Trains each member from a seed of its own. What was done when a rank is lost stands in
-    /// `states`.
-    fn train_members(
-        &self,
-        (network, start): (&Network, &[Vec<f32>]),
-        states: &mut Vec<Option<State>>,
-        ranks: &mut Ranks<'_>,
-    ) -> Result<Vec<Outcome>, Error> {
-        let Self { config, checkpoint, data, progress } = *self;
-        states.resize(config.members, None);
-        let mut outcomes = Vec::with_capacity(config.members);
-        for (member, state) in states.iter_mut().enumerate() {
-            let config = Config { seed: config.seed + member as u64, ..config.clone() };
-            let checkpoints = checkpoint.map(|folder| folder.join(format!("member-{member}")));
-            let progress = Member { progress, done: member, total: config.members };
-            let base = start.get(member).or(start.first()).map(Vec::as_slice);
-            let (config, checkpoints) = (&config, checkpoints.as_deref());
-            let task = Task { network, base, rows: &data.rows, config, checkpoints };
-            let outcome = train_on(ranks, task, state, &progress);
-            outcomes.push(outcome.map_err(Error::Stopped)?);
-        }
-        Ok(outcomes)
-    }
-
-    /// Grows trees beside the networks, and fits on validation rows what is fitted there.
-    fn finish(
-        &self,
-        description: &Description,
-        network: &Network,
-        mut outcomes: Vec<Outcome>,
-    ) -> Fit {
-        let Self { config, data, progress, .. } = *self;
-        let rows = &data.rows;
-        let mut description = description.clone();
-        describe(&mut description, config, rows, &outcomes[0]);
-        let weights: Vec<f32> = outcomes.iter().flat_map(|o| o.weights.iter().copied()).collect();
-        let mut lines: Vec<String> = outcomes.iter().flat_map(|o| o.lines.clone()).collect();
-        let raw = Model::new(description.clone(), network, weights.clone(), data.fitted.clone());
-        if config.members > 1 {
-            let all = rows.rows.iter().filter(|row| row.validation.is_some()).collect::<Vec<_>>();
-            let of_all = validate_model(&raw, &all, &raw.network().workers());
-            description.training.validation = of_all.combined;
-            let line = serde_json::json!({"members": config.members, "validation": of_all});
-            lines.push(line.to_string());
-        }
-        let has_heads = description.kind.has_heads();
-        let trees = (config.trees && has_heads && !config.foundation).then(|| {
-            progress.report("grow trees", 0, 1);
-            grow_all(&rows.rows, config.seed, &Workers::default())
-        });
-        if has_heads {
-            progress.report("calibrate", 0, 1);
-            description.calibrations = calibrations(&raw.with_trees(trees.clone()), data);
-        }
-        Fit { description, weights, trees, lines, best: outcomes.swap_remove(0) }
-    }
-
-    /// Writes the model and what is told of its training.
-    fn write(
-        &self,
-        fit: &Fit,
-        network: &Network,
-        lines: &[String],
-        output: &Path,
-    ) -> Result<Model, Error> {
-        let data = self.data;
-        // What was fitted on the data of a foundation model is of no use elsewhere.
-        let fitted = if self.config.foundation {
-            Fitted::unfitted(data.fitted.frequency()).with_standards_of(&data.fitted)
-        } else {
-            data.fitted.clone()
-        };
-        let model = fit.model(network, fitted);
-        model.save(output).map_err(Error::Model)?;
-        write(&output.join("training.jsonl"), &(lines.join("\n") + "\n"))?;
-        if self.config.kind == Kind::Dense {
-            let scatter = Scatter::sample(&model, &data.validation(data.parts[0].0));
-            let text = serde_json::to_string(&scatter).expect("plain structs become JSON");
-            write(&output.join("scatter.json"), &text)?;
-        }
-        Ok(model)
-    }
-}
-
-impl Fit {
-    /// The model, with state that is fitted to some panel.
-    fn model(&self, network: &Network, fitted: Fitted) -> Model {
-        let model = Model::new(self.description.clone(), network, self.weights.clone(), fitted);
-        model.with_trees(self.trees.clone())
-    }
-}
-
 /// Rows on which a base model's probabilities are calibrated to other data, of the training and of
 /// the validation part: enough for a dozen numbers, in seconds.
 const PLACED_ROWS_MAX: [usize; 2] = [6_000, 2_000];
@@ -444,51 +315,7 @@ fn publish(
     })
 }
 
-/// Progress of one member among all.
-struct Member<'a> {
-    progress: &'a dyn Progress,
-    done: usize,
-    total: usize,
-}
-
-impl Progress for Member<'_> {
-    fn report(&self, part: &str, done: u64, total: u64) {
-        let (done_before, members) = (self.done as u64, self.total as u64);
-        self.progress.report(part, done_before * total + done, members * total);
-    }
-
-    fn is_cancelled(&self) -> bool {
-        self.progress.is_cancelled()
-    }
-}
-
-/// What is fitted on the validation rows of each frequency.
-fn calibrations(raw: &Model, data: &Data) -> BTreeMap<Frequency, Calibration> {
-    let workers = raw.network().workers();
-    let of_frequency = |frequency: &Frequency| {
-        let rows = data.validation(*frequency);
-        let calibration = calibrate(raw, &rows, data.fitted.is_whole, &workers);
-        tracing::info!(?frequency, ?calibration, "calibrated");
-        (*frequency, calibration)
-    };
-    raw.description().calibrations.keys().map(of_frequency).collect()
-}
-
-fn describe(description: &mut Description, config: &Config, rows: &Rows, outcome: &Outcome) {
-    let targets = || rows.rows.iter().filter_map(|row| row.train.as_ref());
-    let count = |has: &dyn Fn(&crate::rows::Target) -> bool| targets().filter(|t| has(t)).count();
-    description.training = Training {
-        seed: config.seed,
-        n_rows: targets().count(),
-        n_turn_rows: count(&|target| target.turns.iter().any(Option::is_some)),
-        n_stage_rows: count(&|target| target.stages.iter().any(Option::is_some)),
-        n_steps: outcome.n_steps,
-        best_step: outcome.best_step,
-        validation: outcome.validation,
-    };
-}
-
-fn write(path: &Path, text: &str) -> Result<(), Error> {
+pub(crate) fn write(path: &Path, text: &str) -> Result<(), Error> {
     fs::write(path, text).map_err(|source| Error::File { path: path.to_owned(), source })
 }
 

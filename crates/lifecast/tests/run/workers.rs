@@ -42,6 +42,9 @@ fn two_workers_one_of_which_is_killed_train_to_the_bytes_of_one() {
     assert_eq!(disturbed.digests(), undisturbed);
 }
 
+/// Arguments, variables, and what is then said.
+type Case<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)], &'a str);
+
 #[test]
 fn who_starts_workers_wrongly_is_told_what_is_missing() {
     let said = |arguments: &[&str], variables: &[(&str, &str)]| {
@@ -55,7 +58,7 @@ fn who_starts_workers_wrongly_is_told_what_is_missing() {
         (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
     };
     let features = format!("features={}", "a".repeat(64));
-    let cases: [(&[&str], &[(&str, &str)], &str); 5] = [
+    let cases: [Case<'_>; 5] = [
         (&["worker", &features], &[], "RANK"),
         (&["worker", &features], &[("RANK", "0")], "WORLD_SIZE"),
         (&["worker", &features], &[("RANK", "2"), ("WORLD_SIZE", "2")], "ranks count from 0"),

@@ -5,10 +5,10 @@ use lifecycle::Invalid;
 use std::net::SocketAddr;
 use tokio::sync::oneshot;
 use tonic::{Code, Response, Status};
+use wire::v1;
 use wire::v1::rendezvous_server::{Rendezvous, RendezvousServer};
-use wire::{PartProgress, v1};
 
-use super::Group;
+use super::{Group, Told};
 
 /// The service of a group, for a server that decodes messages of at most `max_message_size` bytes.
 pub fn server(group: Group, max_message_size: usize) -> RendezvousServer<impl Rendezvous + Clone> {
@@ -26,7 +26,7 @@ pub fn host(
     let address = listener.address();
     let mut services = service::Services::new();
     services.add(server(group, flags.max_message_size()));
-    tokio::spawn(async move {
+    service::spawn("rendezvous", async move {
         let shutdown = async { drop(stopped.await) };
         if let Err(error) = service::serve(listener, services, &flags, shutdown).await {
             tracing::error!(%error, "the rendezvous failed");
@@ -78,7 +78,7 @@ impl Rendezvous for Server {
             Reply::Renewed { n_waiting } => {
                 if let Some(v1::PartProgress { mut part, done, total }) = progress {
                     part.truncate(part.floor_char_boundary(PART_LEN_MAX));
-                    self.group.note(worker, PartProgress { part, done, total });
+                    self.group.note(worker, Told { part, done, total });
                 }
                 Answer::Renewed(v1::Renewed { n_waiting: n_waiting as u32 })
             }

@@ -7,7 +7,6 @@ use std::time::Instant;
 use collective::{Collective, Precision, Reduction};
 use lifecycle::{Progress, Unwatched};
 use tokio::runtime::Runtime;
-use tonic::transport::Channel;
 
 use super::*;
 use crate::ranks::{Meeting, NoMeeting};
@@ -22,12 +21,14 @@ fn group(terms: Terms) -> Group {
     Group::new(terms, clock()).expect("terms that fit")
 }
 
-fn connected(runtime: &Runtime, group: &Group) -> Channel {
+fn member(
+    (runtime, group): (&Runtime, &Group),
+    terms: Terms,
+    order: u32,
+    n_ranks: Option<usize>,
+) -> Membership {
     let _inside = runtime.enter();
-    service::in_process(server(group.clone(), 1 << 20))
-}
-
-fn member(channel: Channel, terms: Terms, order: u32, n_ranks: Option<usize>) -> Membership {
+    let channel = service::in_process(server(group.clone(), 1 << 20));
     let place = Place {
         worker: 100 + u64::from(order),
         order,
@@ -48,9 +49,8 @@ fn workers_meet_by_order_and_again_after_one_left() {
     let terms = Terms::new(2, 3);
     let group = group(terms);
     let runtime = Runtime::new().expect("a runtime");
-    let channel = connected(&runtime, &group);
     let mut members: Vec<Membership> =
-        (0..3).rev().map(|order| member(channel.clone(), terms, order, None)).collect();
+        (0..3).rev().map(|order| member((&runtime, &group), terms, order, None)).collect();
     let meet = |members: &mut [Membership]| -> Vec<(usize, usize, f32)> {
         thread::scope(|scope| {
             let meeting = members.iter_mut().map(|member| {
@@ -74,9 +74,8 @@ fn a_generation_that_is_over_ends_what_its_ranks_do() {
     let terms = Terms::new(2, 2);
     let group = group(terms);
     let runtime = Runtime::new().expect("a runtime");
-    let channel = connected(&runtime, &group);
-    let mut waits = member(channel.clone(), terms, 0, None);
-    let mut leaves = member(channel, terms, 1, None);
+    let mut waits = member((&runtime, &group), terms, 0, None);
+    let mut leaves = member((&runtime, &group), terms, 1, None);
     thread::scope(|scope| {
         let waiting = scope.spawn(|| {
             let mut ranks = waits.meet().expect("a generation");
@@ -95,7 +94,7 @@ fn a_worker_that_was_promised_another_world_is_told_so() {
     let terms = Terms::new(2, 2);
     let group = group(terms);
     let runtime = Runtime::new().expect("a runtime");
-    let mut member = member(connected(&runtime, &group), terms, 0, Some(5));
+    let mut member = member((&runtime, &group), terms, 0, Some(5));
     let NoMeeting(reason) = member.meet().err().expect("refused");
     assert_eq!(reason.to_string(), "the group has 2 to 2 workers");
 }
@@ -105,7 +104,7 @@ fn the_group_hears_of_workers_and_of_how_far_they_are() {
     let terms = Terms::new(1, 1);
     let group = group(terms);
     let runtime = Runtime::new().expect("a runtime");
-    let mut member = member(connected(&runtime, &group), terms, 0, None);
+    let mut member = member((&runtime, &group), terms, 0, None);
     let ranks = member.meet().expect("alone");
     assert_eq!(ranks.n_ranks(), 1);
     member.telling(&Unwatched).report("train", 7, 20);

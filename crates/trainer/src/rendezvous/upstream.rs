@@ -6,7 +6,7 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -14,7 +14,7 @@ use std::time::Duration;
 use collective::rendezvous::{Ask, Assignment, Event, Member, Reply, Request, Terms};
 use collective::{Aborter, Clock, Collective, tcp};
 use lifecycle::Progress;
-use tonic::transport::Channel;
+use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 use wire::v1::rendezvous_client::RendezvousClient;
 use wire::v1::{self, heartbeat_response, join_response};
@@ -94,6 +94,12 @@ impl Shared {
     }
 }
 
+/// The way to a group at an address such as `http://127.0.0.1:29500`, inside of a tokio runtime.
+pub fn channel(url: &str) -> Result<Channel, NoMeeting> {
+    let endpoint = Endpoint::from_shared(url.to_owned());
+    endpoint.map(|to| to.connect_lazy()).map_err(|error| NoMeeting(Box::new(error)))
+}
+
 impl Membership {
     /// Becomes a member of the group at the other end of a channel. Ranks are linked by TCP, encrypted
     /// if all have certificates.
@@ -111,8 +117,8 @@ impl Membership {
         let config = tcp::Config { limits, tls, clock };
         let wrong = |error: collective::Error| NoMeeting(Box::new(error));
         let member = Member::new(terms, place.worker, place.order, place.n_ranks).map_err(wrong)?;
-        let (wish, wishes) = channel();
-        let (tell, news) = channel();
+        let (wish, wishes) = mpsc::channel();
+        let (tell, news) = mpsc::channel();
         let shared = Arc::new(Shared::default());
         let asking = Asking {
             client: RendezvousClient::new(channel_to_group),
