@@ -38,7 +38,7 @@ impl Meeting for Given {
 }
 
 fn group(n_ranks: usize, generation: u64) -> Vec<Box<dyn Collective>> {
-    let ranks = in_process::group(n_ranks, generation, Duration::from_secs(60));
+    let ranks = in_process::group(n_ranks, generation, Duration::from_mins(1));
     ranks.into_iter().map(|rank| Box::new(rank) as Box<dyn Collective>).collect()
 }
 
