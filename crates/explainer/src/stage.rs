@@ -7,18 +7,16 @@ use std::sync::Arc;
 use artifacts::Folders;
 use lifecycle::{Attribution, Digest, Forecast, Period, Progress, Series};
 use panel::History;
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use tables::{AttributionRow, FeaturesDir};
 
-use crate::coalition::{Coalition, all_coalitions};
+use crate::coalition::Coalition;
 use crate::config::Config;
 use crate::error::Error;
+use crate::estimator::{Limits, Method, estimate};
 use crate::explained::{Explained, InProcess, outputs_of};
-use crate::method::Method;
+use crate::method::Effort;
 use crate::players::{Cut, Player, altered, players_of};
-use crate::{exact, permutation};
 
 /// Greatest gap between an explanation and the published answer: rounding is far below it.
 const PUBLISHED_GAP_MAX: f64 = 1e-4;
@@ -65,6 +63,10 @@ pub struct Explanation {
     pub background: Vec<String>,
     /// Digest of the weights file.
     pub weights: Digest,
+    /// How the values were estimated.
+    pub method: Method,
+    /// Half the width of a 95 % interval, in standard errors.
+    pub quantile: f64,
     /// Model evaluations spent.
     pub n_evaluations: usize,
 }
@@ -163,28 +165,26 @@ pub fn explain(
 ) -> Result<Explanation, Error> {
     let game = Game { explained, history, backgrounds, players: players_of(history), cut };
     let n_players = game.players.len();
-    let method = Method::within(config, n_players, backgrounds.len())?;
-    let attributions = match method {
-        Method::Exact => {
-            exact::shapley_values(n_players, &game.outputs(&all_coalitions(n_players))?)
-        }
-        Method::Permutation { n_pairs } => {
-            let mut rng = ChaCha8Rng::seed_from_u64(config.seed);
-            let outputs = |coalitions: &[Coalition]| game.outputs(coalitions);
-            permutation::shapley_values(n_players, n_pairs, &mut rng, outputs)?
-        }
+    let effort = Effort::within(config, n_players, backgrounds.len())?;
+    let limits = Limits {
+        tolerance: config.tolerance,
+        ..Limits::evaluations(effort.n_coalitions, config.seed)
     };
+    let outputs = |coalitions: &[Coalition]| game.outputs(coalitions);
+    let found = estimate(effort.method, n_players, &limits, outputs, |_| {})?;
     let served = explained.outputs(std::slice::from_ref(history), cut.origin)?;
     Ok(Explanation {
         series: history.series.clone(),
         origin: cut.origin,
         players: game.players.iter().map(|player| player.name().to_owned()).collect(),
         outputs: explained.names(),
-        attributions,
+        attributions: found.attributions,
         served: served.into_iter().next().unwrap_or_default(),
         background: backgrounds.iter().map(|history| history.series.to_string()).collect(),
         weights: Digest::of([]),
-        n_evaluations: method.n_coalitions(n_players) * backgrounds.len() + 1,
+        method: effort.method,
+        quantile: found.quantile,
+        n_evaluations: found.n_evaluations * backgrounds.len() + 1,
     })
 }
 
@@ -329,6 +329,8 @@ mod tests {
             served: vec![200.0],
             background: Vec::new(),
             weights: Digest::of([]),
+            method: Method::Exact,
+            quantile: 1.96,
             n_evaluations: 1,
         };
         let published = explanation.clone().published_as(vec![200.01]).expect("rounding");
