@@ -4,6 +4,7 @@ use lifecycle::Invalid;
 use serde::{Deserialize, Serialize};
 
 use crate::estimator::Method;
+use crate::players::Family;
 
 /// What is explained, against which background.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -11,8 +12,13 @@ use crate::estimator::Method;
 pub struct Config {
     /// Series explained: those with the most units in the last 13 weeks.
     pub n_series: usize,
-    /// Background series that stand in for absent players; outputs are averaged over them.
+    /// Background series that stand in for absent players, medoids of those like the product;
+    /// outputs are averaged over them by their weights.
     pub n_background: usize,
+    /// Families whose pieces are players of their own.
+    pub split: Vec<Family>,
+    /// A family to look into by Owen values, over all other families whole, in place of `split`.
+    pub drill_down: Option<Family>,
     /// How values are estimated; none: by the number of players and the budget.
     pub method: Option<Method>,
     /// Relative error that is good enough: the length of the vector of 95 % half-widths over that
@@ -29,7 +35,9 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             n_series: 12,
-            n_background: 2,
+            n_background: 8,
+            split: vec![Family::Sales],
+            drill_down: None,
             method: None,
             tolerance: 0.05,
             evaluations_max: None,

@@ -100,3 +100,33 @@ pub(crate) fn next(prior: &Prior, candidates: &[Pair], n_seen: usize, n_new: usi
     }
     chosen
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pairs_are_chosen_that_tell_of_players_who_matter() {
+        let mut prior = Prior::new(6);
+        // The last three players hardly matter.
+        prior.parameters[3..6].fill(-6.0);
+        let candidates: Vec<Pair> = (0..32).collect();
+        let chosen = next(&prior, &candidates, 1, 3);
+        // Signs of the first three in the seen pair and these: all four ways to tell them apart.
+        let mut told: Vec<usize> = chosen.iter().map(|pair| pair & 0b111).collect();
+        told.push(0);
+        for pair in &mut told {
+            *pair = (*pair).min(*pair ^ 0b111);
+        }
+        told.sort_unstable();
+        told.dedup();
+        assert_eq!(told.len(), 4, "{chosen:?}");
+    }
+
+    #[test]
+    fn no_pair_is_chosen_twice_and_all_are_in_the_end() {
+        let mut chosen = next(&Prior::new(4), &[3, 0, 1, 2, 4, 5, 6, 7], 2, 100);
+        chosen.sort_unstable();
+        assert_eq!(chosen, [1, 2, 4, 5, 6, 7]);
+    }
+}

@@ -150,3 +150,56 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
 fn norm(a: &[f64]) -> f64 {
     dot(a, a).sqrt()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::estimator::pairs::members;
+
+    /// The first eleven pairs of a curved game of five players, two outputs.
+    fn seen() -> Seen {
+        let mut seen = Seen::new(5);
+        let pairs: Vec<usize> = (0..11).collect();
+        let coalitions = pairs.iter().flat_map(|pair| members(5, *pair));
+        let row = |present: Vec<bool>| {
+            let sum: f64 = (1_u8..)
+                .zip(&present)
+                .filter(|(_, is_in)| **is_in)
+                .map(|(at, _)| f64::from(at))
+                .sum();
+            vec![(sum / 3.0).tanh(), (sum / 4.0).sin(), 7.0]
+        };
+        seen.add(&pairs, &coalitions.map(row).collect::<Vec<_>>());
+        seen
+    }
+
+    #[test]
+    fn the_slope_is_that_of_the_loss() {
+        let (seen, mut prior) = (seen(), Prior::new(5));
+        for (at, parameter) in prior.parameters.iter_mut().enumerate() {
+            *parameter += 0.1 * at as f64;
+        }
+        let odd = varying(&seen);
+        assert_eq!(odd.ncols(), 2, "a constant says nothing of scales");
+        let (_, slopes) = loss(&prior, &seen, &odd).expect("it is defined");
+        for (at, expected) in slopes.iter().enumerate() {
+            let moved = |by: f64| {
+                let mut moved = prior.clone();
+                moved.parameters[at] += by;
+                loss(&moved, &seen, &odd).expect("it is defined").0
+            };
+            let slope = (moved(1e-4) - moved(-1e-4)) / 2e-4;
+            assert!((slope - expected).abs() < 1e-4, "{at}: {slope} is not {expected}");
+        }
+    }
+
+    #[test]
+    fn a_fit_is_no_worse_than_where_it_began() {
+        let (seen, prior) = (seen(), Prior::new(5));
+        let odd = varying(&seen);
+        let value = |prior: &Prior| loss(prior, &seen, &odd).expect("it is defined").0;
+        let fitted = fit(&prior, &seen);
+        assert!(value(&fitted) < value(&prior) - 0.1);
+        assert!(value(&fit(&fitted, &seen)) <= value(&fitted));
+    }
+}
