@@ -148,7 +148,9 @@ impl Estimate {
         let length = |of: &[f64]| of.iter().map(|x| x * x).sum::<f64>().sqrt();
         let of_output = |attribution: &Attribution| {
             let (doubt, size) = (length(&attribution.standard_errors), length(&attribution.values));
-            if doubt == 0.0 { 0.0 } else { self.quantile * doubt / size }
+            let error = if doubt == 0.0 { 0.0 } else { self.quantile * doubt / size };
+            // What is no number is no good answer.
+            if error.is_nan() { f64::INFINITY } else { error }
         };
         self.attributions.iter().map(of_output).fold(0.0, f64::max)
     }

@@ -39,7 +39,8 @@ impl Effort {
             _ => Method::Gaussian,
         });
         let wanted = if method == Method::Exact || given.is_some() { all } else { COALITIONS };
-        let n_coalitions = wanted.min(allowed).min(all);
+        let affordable = if method == Method::Gaussian { GAUSSIAN_MAX } else { all };
+        let n_coalitions = wanted.min(allowed).min(all).min(affordable);
         // Two coalitions for each player, and their complements, so that errors can be told.
         let least = if method == Method::Exact { all } else { all.min(4 * n_players) };
         match given {

@@ -34,7 +34,7 @@ const PAIRS_PER_PLAYER: usize = 2;
 const LEVERAGE_MAX: f64 = 0.95;
 
 /// Standard errors are wider by this where terms were chosen, since the same pairs chose them. With
-/// it intervals cover 93 to 96 % on average over the random games of `cargo xtask bench explain`.
+/// it 95 % intervals cover 90 to 95 % over the random games of `cargo xtask bench explain`.
 const CHOSEN: f64 = 1.25;
 
 /// The estimator.

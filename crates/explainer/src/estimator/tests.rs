@@ -123,6 +123,19 @@ fn an_estimation_ends_at_its_limits() {
 }
 
 #[test]
+fn what_is_no_number_is_not_good_enough() {
+    let tables = [table(9, |present| if present == 77 { f64::NAN } else { present as f64 })];
+    for method in [Method::Permutation, Method::Leverage, Method::Odd, Method::Gaussian] {
+        let limits = Limits { tolerance: 0.5, ..Limits::evaluations(511, 1) };
+        let estimate = estimate(method, 9, &limits, game(&tables), |_| {});
+        let estimate = estimate.expect("a table answers");
+        assert!(estimate.end == End::Tolerance || estimate.n_evaluations > 500, "{method}");
+        let is_number = estimate.attributions[0].values.iter().all(|value| value.is_finite());
+        assert!(is_number || estimate.end != End::Tolerance, "{method}");
+    }
+}
+
+#[test]
 fn an_error_of_the_game_is_passed_on() {
     let fails = |_: &[Coalition]| Err("the model is away");
     let error = estimate(Method::Odd, 5, &Limits::evaluations(20, 1), fails, |_| {});

@@ -3,7 +3,7 @@
 //! Each output has its own scale, which is set to its best (profiled out); the rest is shared. The
 //! slope by all variances of terms is one Walsh-Hadamard transform of the slope by covariances.
 
-use faer::linalg::solvers::{DenseSolveCore, Solve};
+use faer::linalg::solvers::{DenseSolveCore, Llt, Solve};
 use faer::{Mat, Side};
 
 use super::prior::{Kernel, Prior};
@@ -23,6 +23,24 @@ pub(crate) fn covariance(kernel: &Kernel, seen: &Seen) -> Mat<f64> {
         let nugget = if row == column { kernel.nugget() } else { 0.0 };
         kernel.at(seen.pairs[row], seen.pairs[column]) + nugget
     })
+}
+
+/// The factor of the covariance matrix; where rounding makes that indefinite, with more on its
+/// diagonal.
+pub(crate) fn factor(kernel: &Kernel, seen: &Seen) -> Llt<f64> {
+    let mut covariance = covariance(kernel, seen);
+    let mut more = kernel.nugget();
+    loop {
+        if let Ok(factor) = covariance.llt(Side::Lower) {
+            return factor;
+        }
+        // It ends: once the diagonal dominates there is a factor.
+        more *= 10.0;
+        assert!(more.is_finite(), "covariances are finite");
+        for pair in 0..covariance.nrows() {
+            covariance[(pair, pair)] += more;
+        }
+    }
 }
 
 /// Odd parts of the outputs that vary by more than rounding. Shape `[n_pairs, n_varying]`.

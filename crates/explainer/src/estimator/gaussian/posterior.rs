@@ -2,11 +2,11 @@
 
 use faer::linalg::solvers::{Llt, Solve};
 use faer::linalg::triangular_solve::solve_lower_triangular_in_place;
-use faer::{Mat, Par, Side};
+use faer::{Mat, Par};
 use lifecycle::Attribution;
 
 use super::design::value_covariances;
-use super::fit::covariance;
+use super::fit::factor;
 use super::prior::{Kernel, Prior};
 use crate::estimator::pairs::{Seen, share, values_of_terms};
 use crate::estimator::walsh;
@@ -15,8 +15,7 @@ use crate::estimator::walsh;
 pub(crate) fn attributions(prior: &Prior, seen: &Seen, widening: f64) -> Vec<Attribution> {
     let (n_pairs, n_outputs) = (seen.pairs.len(), seen.odd.len());
     let variances = prior.variances();
-    let factor = covariance(&Kernel::new(&variances), seen).llt(Side::Lower);
-    let factor = factor.expect("variances are positive, and so is the nugget");
+    let factor = factor(&Kernel::new(&variances), seen);
     let odd = Mat::from_fn(n_pairs, n_outputs, |pair, output| seen.odd[output][pair]);
     let weights = factor.solve(&odd);
     let doubts = doubts(&variances, seen, &factor);
