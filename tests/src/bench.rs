@@ -8,6 +8,7 @@
 pub mod budget;
 pub mod data;
 pub mod exchange;
+pub mod explain;
 pub mod guards;
 pub mod lines;
 pub mod peers;

@@ -3,25 +3,46 @@
 use lifecycle::Invalid;
 use serde::{Deserialize, Serialize};
 
+use crate::estimator::Method;
+use crate::players::Family;
+
 /// What is explained, against which background.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Series explained: those with the most units in the last 13 weeks.
     pub n_series: usize,
-    /// Background series that stand in for absent players; outputs are averaged over them.
+    /// Background series that stand in for absent players, medoids of those like the product;
+    /// outputs are averaged over them by their weights.
     pub n_background: usize,
-    /// Pairs of permutations where not every coalition can be enumerated.
-    pub n_pairs: usize,
-    /// Model evaluations to spend at most on one series; none: as many as the rest asks for.
+    /// Families whose pieces are players of their own.
+    pub split: Vec<Family>,
+    /// A family to look into by Owen values, over all other families whole, in place of `split`.
+    pub drill_down: Option<Family>,
+    /// How values are estimated; none: by the number of players and the budget.
+    pub method: Option<Method>,
+    /// Relative error that is good enough: the length of the vector of 95 % half-widths over that
+    /// of the values, for each output.
+    pub tolerance: f64,
+    /// Model evaluations to spend at most on one series; none: all coalitions of up to 10 players,
+    /// else 512 coalitions.
     pub evaluations_max: Option<usize>,
-    /// Seed of the choice of backgrounds and permutations.
+    /// Seed of the choice of backgrounds and coalitions.
     pub seed: u64,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { n_series: 12, n_background: 2, n_pairs: 64, evaluations_max: None, seed: 1 }
+        Self {
+            n_series: 12,
+            n_background: 8,
+            split: vec![Family::Sales],
+            drill_down: None,
+            method: None,
+            tolerance: 0.05,
+            evaluations_max: None,
+            seed: 1,
+        }
     }
 }
 
@@ -35,7 +56,10 @@ impl Config {
         };
         within("n_series", self.n_series, 1, 10_000)?;
         within("n_background", self.n_background, 1, 32)?;
-        within("n_pairs", self.n_pairs, 2, 10_000)?;
+        if !(0.0..=1.0).contains(&self.tolerance) {
+            let reason = format!("{} must be between 0 and 1", self.tolerance);
+            return Err(Invalid::new("tolerance", reason));
+        }
         if self.evaluations_max == Some(0) {
             return Err(Invalid::new("evaluations_max", "0 must be at least 1"));
         }

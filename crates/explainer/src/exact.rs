@@ -37,7 +37,7 @@ pub fn shapley_values(n_players: usize, outputs: &[Vec<f64>]) -> Vec<Attribution
 }
 
 /// `size! (n - size - 1)! / n!`: the share of orders in which exactly these `size` players precede.
-fn weight(n_players: usize, size: usize) -> f64 {
+pub(crate) fn weight(n_players: usize, size: usize) -> f64 {
     let mut weight = 1.0 / n_players as f64;
     for step in 1..=size {
         weight *= step as f64 / (n_players - step) as f64;

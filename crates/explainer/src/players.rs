@@ -1,5 +1,5 @@
-//! The players: groups of raw inputs that a planner would name, and what stands in for an absent
-//! one.
+//! The players: groups of raw inputs that a planner would name, in families and their pieces, and
+//! what stands in for an absent one.
 //!
 //! Absence is applied to the *raw* history: an absent player takes the values of a background
 //! series in the same periods, rescaled to the product's own level. Everything derived (scale,
@@ -8,16 +8,16 @@
 
 use lifecycle::{Frequency, Period};
 use panel::{Channel, History};
+use serde::{Deserialize, Serialize};
 
 use crate::coalition::Coalition;
 
-/// A group of inputs that is credited together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Player {
-    /// Units, orders and returns of the last 13 weeks.
-    RecentSales,
-    /// Units, orders and returns before that.
-    EarlierSales,
+/// Inputs of one kind, static or over time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Family {
+    /// Units, orders and returns.
+    Sales,
     /// Prices paid and announced.
     Price,
     /// Promotions.
@@ -28,74 +28,171 @@ pub enum Player {
     Traffic,
     /// Category path.
     Category,
+    /// Brand or manufacturer.
+    Brand,
 }
 
-impl Player {
-    /// All players.
+/// A part of a family's inputs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Piece {
+    /// The last 13 weeks up to the origin.
+    Recent,
+    /// The 39 weeks before those.
+    Year,
+    /// What lies before a year.
+    BeforeYear,
+    /// What lies before the last 13 weeks.
+    BeforeRecent,
+    /// The mean over all periods; the other pieces are movements around it.
+    Level,
+    /// All there is.
+    Whole,
+}
+
+impl Family {
+    /// All families.
     pub const ALL: [Self; 7] = [
-        Self::RecentSales,
-        Self::EarlierSales,
+        Self::Sales,
         Self::Price,
         Self::Promotion,
         Self::Stock,
         Self::Traffic,
         Self::Category,
+        Self::Brand,
     ];
 
     /// Name in tables and plots.
     pub fn name(self) -> &'static str {
         match self {
-            Self::RecentSales => "sales, last 13 weeks",
-            Self::EarlierSales => "sales before",
+            Self::Sales => "sales",
             Self::Price => "price",
             Self::Promotion => "promotion",
             Self::Stock => "stock",
             Self::Traffic => "views and carts",
             Self::Category => "category",
+            Self::Brand => "brand",
         }
     }
 
-    /// Channels that the player owns (within its periods).
     fn channels(self) -> &'static [Channel] {
         match self {
-            Self::RecentSales | Self::EarlierSales => {
-                &[Channel::Units, Channel::Orders, Channel::Returns]
-            }
+            Self::Sales => &[Channel::Units, Channel::Orders, Channel::Returns],
             Self::Price => &[Channel::Price],
             Self::Promotion => &[Channel::Promotion],
             Self::Stock => &[Channel::InStock],
             Self::Traffic => &[Channel::Views, Channel::Carts],
-            Self::Category => &[],
+            Self::Category | Self::Brand => &[],
+        }
+    }
+
+    /// What the family is made of.
+    fn pieces(self) -> &'static [Piece] {
+        match self {
+            Self::Sales => &[Piece::Recent, Piece::Year, Piece::BeforeYear],
+            Self::Price => &[Piece::Level, Piece::Recent, Piece::BeforeRecent],
+            Self::Promotion | Self::Stock | Self::Traffic => &[Piece::Recent, Piece::BeforeRecent],
+            Self::Category | Self::Brand => &[Piece::Whole],
+        }
+    }
+
+    /// Whether the history says anything of a piece.
+    fn is_known(self, piece: Piece, history: &History, cut: Cut) -> bool {
+        match self {
+            Self::Category => !history.statics.category.is_empty(),
+            Self::Brand => history.statics.brand.is_some(),
+            _ => self.channels().iter().any(|channel| {
+                let values = history.channel(*channel).iter().enumerate();
+                values.filter(|(_, value)| value.is_finite()).any(|(index, _)| {
+                    let period = history.start.plus(index as i32);
+                    piece == Piece::Level && period <= cut.origin || cut.holds(piece, period)
+                })
+            }),
         }
     }
 }
 
-/// The players that have anything to say about this history: a channel without data is nobody's.
-pub fn players_of(history: &History) -> Vec<Player> {
-    let has_data = |player: &Player| match player {
-        Player::Category => !history.statics.category.is_empty(),
-        _ => player
-            .channels()
-            .iter()
-            .any(|channel| history.channel(*channel).iter().any(|value| value.is_finite())),
-    };
-    Player::ALL.into_iter().filter(has_data).collect()
+impl Piece {
+    /// What it is called beside the name of its family.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Recent => ", last 13 weeks",
+            Self::Year => ", weeks 14 to 52",
+            Self::BeforeYear | Self::BeforeRecent => " before",
+            Self::Level => " level",
+            Self::Whole => "",
+        }
+    }
 }
 
-/// Where absence is applied: up to the origin, with the recent part told from the rest.
+/// A group of inputs that is credited together: a family, or a piece of one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Player {
+    family: Family,
+    pieces: Vec<Piece>,
+    is_part: bool,
+}
+
+impl Player {
+    /// Name in tables and plots.
+    pub fn name(&self) -> String {
+        let piece = if self.is_part { self.pieces[0].name() } else { "" };
+        format!("{}{piece}", self.family.name())
+    }
+
+    /// Whether it is a piece of a family.
+    pub fn is_part(&self) -> bool {
+        self.is_part
+    }
+
+    /// The family that it is, or is a piece of.
+    pub fn family(&self) -> Family {
+        self.family
+    }
+}
+
+/// The players that have anything to say about this history, at most 16: a channel without data is
+/// nobody's. Families in `split` stand as their pieces.
+pub fn players_of(history: &History, split: &[Family], cut: Cut) -> Vec<Player> {
+    let of_family = |family: Family| {
+        let known = |piece: &Piece| family.is_known(*piece, history, cut);
+        let pieces: Vec<Piece> = family.pieces().iter().copied().filter(known).collect();
+        let is_part = split.contains(&family) && family.pieces().len() > 1;
+        let parts =
+            if is_part { pieces.iter().map(|piece| vec![*piece]).collect() } else { vec![pieces] };
+        let parts = parts.into_iter().filter(|pieces| !pieces.is_empty());
+        parts.map(move |pieces| Player { family, pieces, is_part })
+    };
+    Family::ALL.into_iter().flat_map(of_family).collect()
+}
+
+/// Where absence is applied: up to the origin, with recent parts told from the rest.
 #[derive(Debug, Clone, Copy)]
 pub struct Cut {
     /// Forecast origin.
     pub origin: Period,
     /// First period of "the last 13 weeks".
     pub recent: Period,
+    /// First period of "the last 52 weeks".
+    pub year: Period,
 }
 
 impl Cut {
     /// The cut of an origin.
     pub fn new(frequency: Frequency, origin: Period) -> Self {
-        let n_recent = frequency.periods_of_weeks(13) as i32;
-        Self { origin, recent: origin.plus(1 - n_recent) }
+        let first = |weeks| origin.plus(1 - frequency.periods_of_weeks(weeks) as i32);
+        Self { origin, recent: first(13), year: first(52) }
+    }
+
+    /// Whether a period belongs to a piece.
+    fn holds(&self, piece: Piece, period: Period) -> bool {
+        match piece {
+            Piece::Recent => (self.recent..=self.origin).contains(&period),
+            Piece::Year => (self.year..self.recent).contains(&period),
+            Piece::BeforeYear => period < self.year,
+            Piece::BeforeRecent => period < self.recent,
+            Piece::Level => false,
+            Piece::Whole => period <= self.origin,
+        }
     }
 }
 
@@ -110,13 +207,19 @@ pub fn altered(
     let mut altered = history.clone();
     let swap = Swap { history, background, cut };
     let absent = players.iter().zip(coalition).filter(|(_, is_present)| !**is_present);
-    for (player, _) in absent {
-        if *player == Player::Category {
-            altered.statics.category.clone_from(&background.statics.category);
+    let absent: Vec<&Player> = absent.map(|(player, _)| player).collect();
+    for player in &absent {
+        match player.family {
+            Family::Category => {
+                altered.statics.category.clone_from(&background.statics.category);
+            }
+            Family::Brand => altered.statics.brand.clone_from(&background.statics.brand),
+            _ => swap.replace(&mut altered, player),
         }
-        for channel in player.channels() {
-            swap.replace(&mut altered, *player, *channel);
-        }
+    }
+    // Movements are replaced at the own level first, so the level comes last.
+    for player in absent.iter().filter(|player| player.pieces.contains(&Piece::Level)) {
+        swap.relevel(&mut altered, player.family);
     }
     altered
 }
@@ -129,34 +232,48 @@ struct Swap<'a> {
 }
 
 impl Swap<'_> {
-    /// Puts the background's values where the player owns the channel's periods.
-    fn replace(&self, altered: &mut History, player: Player, channel: Channel) {
+    /// Puts the background's values, at the own level, where the player owns the periods.
+    fn replace(&self, altered: &mut History, player: &Player) {
         let Self { history, background, cut } = *self;
-        if history.channel(channel).is_empty() {
-            return;
-        }
-        let is_share = matches!(channel, Channel::InStock | Channel::Promotion);
-        let ratio =
-            if is_share { 1.0 } else { level_ratio(history, background, channel, cut.origin) };
-        let is_owned = |period: Period| match player {
-            Player::RecentSales => (cut.recent..=cut.origin).contains(&period),
-            Player::EarlierSales => period < cut.recent,
-            _ => period <= cut.origin,
-        };
-        for (index, value) in altered.channels[channel as usize].iter_mut().enumerate() {
-            let period = history.start.plus(index as i32);
-            if is_owned(period) {
-                *value = background.value(channel, period) * ratio;
+        let is_owned = |period: Period| player.pieces.iter().any(|piece| cut.holds(*piece, period));
+        for channel in player.family.channels() {
+            if history.channel(*channel).is_empty() {
+                continue;
+            }
+            let is_share = matches!(channel, Channel::InStock | Channel::Promotion);
+            let ratio =
+                if is_share { 1.0 } else { level_ratio(history, background, *channel, cut.origin) };
+            for (index, value) in altered.channels[*channel as usize].iter_mut().enumerate() {
+                let period = history.start.plus(index as i32);
+                if is_owned(period) {
+                    *value = background.value(*channel, period) * ratio;
+                }
+            }
+            if *channel == Channel::Units {
+                altered.corrections.retain(|correction| !is_owned(correction.period));
             }
         }
-        if channel == Channel::Units {
-            altered.corrections.retain(|correction| !is_owned(correction.period));
+    }
+
+    /// Moves values up to the origin from the own level to the background's; as they are where the
+    /// background has none.
+    fn relevel(&self, altered: &mut History, family: Family) {
+        let Self { history, background, cut } = *self;
+        for channel in family.channels() {
+            let ratio = level_ratio(background, history, *channel, cut.origin);
+            if ratio > 0.0 {
+                for (index, value) in altered.channels[*channel as usize].iter_mut().enumerate() {
+                    if history.start.plus(index as i32) <= cut.origin {
+                        *value *= ratio;
+                    }
+                }
+            }
         }
     }
 }
 
-/// What a background's values are multiplied with to reach the product's own level.
-fn level_ratio(history: &History, background: &History, channel: Channel, origin: Period) -> f32 {
+/// What another's values are multiplied with to reach the level of a history.
+fn level_ratio(history: &History, other: &History, channel: Channel, origin: Period) -> f32 {
     let mean = |of: &History| {
         let (mut sum, mut n) = (0.0_f64, 0_u32);
         for index in 0..history.n_periods() {
@@ -169,7 +286,7 @@ fn level_ratio(history: &History, background: &History, channel: Channel, origin
         }
         sum / f64::from(n.max(1))
     };
-    let (own, other) = (mean(history), mean(background));
+    let (own, other) = (mean(history), mean(other));
     if other > 0.0 { (own / other) as f32 } else { 0.0 }
 }
 
@@ -180,9 +297,10 @@ mod tests {
 
     use super::*;
 
-    fn history(units: &[f32]) -> History {
+    fn history(units: &[f32], prices: &[f32]) -> History {
         let mut channels: [Vec<f32>; 8] = Default::default();
         channels[Channel::Units as usize] = units.to_vec();
+        channels[Channel::Price as usize] = prices.to_vec();
         History {
             series: Series::of("mug"),
             statics: Statics::default(),
@@ -193,13 +311,42 @@ mod tests {
         }
     }
 
+    fn names(players: &[Player]) -> Vec<String> {
+        players.iter().map(Player::name).collect()
+    }
+
+    #[test]
+    fn families_stand_whole_or_in_pieces() {
+        let mut own = history(&[4.0; 70], &[2.0; 70]);
+        own.statics.category = vec!["kitchen".to_owned()];
+        own.statics.brand = Some("own".to_owned());
+        let cut = Cut::new(Frequency::Week, Period(65));
+        let families = players_of(&own, &[], cut);
+        assert_eq!(names(&families), ["sales", "price", "category", "brand"]);
+        let pieces = players_of(&own, &Family::ALL, cut);
+        let expected = [
+            "sales, last 13 weeks",
+            "sales, weeks 14 to 52",
+            "sales before",
+            "price level",
+            "price, last 13 weeks",
+            "price before",
+            "category",
+            "brand",
+        ];
+        assert_eq!(names(&pieces), expected);
+        let early = players_of(&own, &[Family::Sales], Cut::new(Frequency::Week, Period(11)));
+        assert_eq!(names(&early)[0], "sales, last 13 weeks");
+        assert_eq!(early.len(), 4, "nothing is known before the last 13 weeks");
+    }
+
     #[test]
     fn an_absent_player_takes_the_background_at_the_own_level() {
-        let (own, other) = (history(&[4.0; 20]), history(&[1.0; 20]));
-        let players = players_of(&own);
-        assert_eq!(players, [Player::RecentSales, Player::EarlierSales]);
+        let (own, other) = (history(&[4.0; 20], &[]), history(&[1.0; 20], &[]));
         let cut = Cut::new(Frequency::Week, Period(17));
-        let rising = history(&(0_u8..20).map(f32::from).collect::<Vec<_>>());
+        let players = players_of(&own, &[Family::Sales], cut);
+        assert_eq!(names(&players), ["sales, last 13 weeks", "sales, weeks 14 to 52"]);
+        let rising = history(&(0_u8..20).map(f32::from).collect::<Vec<_>>(), &[]);
         let whole = altered(&own, &rising, &players, &vec![true, true], cut);
         assert_eq!(whole, own);
         let no_recent = altered(&own, &rising, &players, &vec![false, true], cut);
@@ -210,5 +357,21 @@ mod tests {
         assert_eq!(units[18..], [4.0; 2], "nothing after the origin changes");
         let nobody = altered(&own, &other, &players, &vec![false, false], cut);
         assert_eq!(nobody, own, "a flat background at the own level is the series itself");
+    }
+
+    #[test]
+    fn level_and_movements_of_a_price_are_told_apart() {
+        let (own, other) = (history(&[1.0; 20], &[8.0; 20]), history(&[1.0; 20], &[2.0; 20]));
+        let cut = Cut::new(Frequency::Week, Period(17));
+        let players = players_of(&own, &[Family::Price], cut);
+        let without = |absent: &str| {
+            let coalition = players.iter().map(|player| player.name() != absent).collect();
+            altered(&own, &other, &players, &coalition, cut).channel(Channel::Price).to_vec()
+        };
+        assert_eq!(without("price, last 13 weeks"), [8.0; 20], "as flat as the own one");
+        assert_eq!(without("price level")[..18], [2.0; 18]);
+        let families = players_of(&own, &[], cut);
+        let nobody = altered(&own, &other, &families, &vec![false, false], cut);
+        assert_eq!(nobody.channel(Channel::Price)[..18], [2.0; 18]);
     }
 }

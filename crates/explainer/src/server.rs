@@ -12,9 +12,9 @@ use tonic::{Code, Request, Response, Status};
 use wire::v1::explainer_server::{Explainer, ExplainerServer};
 use wire::{ExplainQuery, ExplainedOutput, invalid_argument, read_start, v1};
 
+use crate::background::Background;
 use crate::explained::InProcess;
 use crate::players::Cut;
-use crate::stage::backgrounds;
 use crate::{Config, Error, Inputs, explain, run};
 
 /// Pairs of model and features that are kept in memory.
@@ -121,12 +121,10 @@ impl Known {
             categories: &self.categories,
             fitted: self.model.fitted(),
         };
-        let backgrounds = backgrounds(&config, histories, history, origin);
-        if backgrounds.is_empty() {
-            return Err(status_of_live(&Error::NothingToExplain));
-        }
+        let background = Background::of(&config, histories, history, origin)
+            .ok_or_else(|| status_of_live(&Error::NothingToExplain))?;
         let cut = Cut::new(frequency, origin);
-        let explanation = explain(&config, &explained, history, &backgrounds, cut)
+        let explanation = explain(&config, &explained, history, &background, cut)
             .map_err(|error| status_of_live(&error))?;
         Ok(wire::Explanation {
             series,

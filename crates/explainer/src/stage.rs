@@ -7,18 +7,20 @@ use std::sync::Arc;
 use artifacts::Folders;
 use lifecycle::{Attribution, Digest, Forecast, Period, Progress, Series};
 use panel::History;
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use tables::{AttributionRow, FeaturesDir};
 
-use crate::coalition::{Coalition, all_coalitions};
+use crate::background::Background;
+use crate::coalition::Coalition;
 use crate::config::Config;
 use crate::error::Error;
+use crate::estimator::{Limits, Method, estimate};
 use crate::explained::{Explained, InProcess, outputs_of};
-use crate::method::Method;
-use crate::players::{Cut, Player, altered, players_of};
-use crate::{exact, permutation};
+use crate::game::Game;
+use crate::method::Effort;
+use crate::owen;
+use crate::players::{Cut, Player, players_of};
+use crate::words::{Words, words};
 
 /// Greatest gap between an explanation and the published answer: rounding is far below it.
 const PUBLISHED_GAP_MAX: f64 = 1e-4;
@@ -46,6 +48,16 @@ impl<'a> Inputs<'a> {
     }
 }
 
+/// What the values of an explanation are. All add up to the served answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Quantity {
+    /// Shapley values of the players.
+    Shapley,
+    /// Owen values: Shapley values of families, one of them split over its pieces.
+    Owen,
+}
+
 /// One forecast explained.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Explanation {
@@ -61,12 +73,24 @@ pub struct Explanation {
     pub attributions: Vec<Attribution>,
     /// The served answer. Length `n_outputs`.
     pub served: Vec<f64>,
-    /// Products whose series stood in for absent players.
+    /// Series that stood in for absent players.
     pub background: Vec<String>,
+    /// How much each of them counts; they sum to 1.
+    pub background_weights: Vec<f64>,
+    /// Digest of those series, their inputs and weights.
+    pub background_digest: Digest,
     /// Digest of the weights file.
     pub weights: Digest,
+    /// What the values are; never put two in one picture.
+    pub quantity: Quantity,
+    /// How the values were estimated.
+    pub method: Method,
+    /// Half the width of a 95 % interval, in standard errors.
+    pub quantile: f64,
     /// Model evaluations spent.
     pub n_evaluations: usize,
+    /// Sentences for each output; empty where nothing was published.
+    pub words: Vec<Words>,
 }
 
 impl Explanation {
@@ -133,14 +157,13 @@ pub fn run(
         if progress.is_cancelled() {
             return Err(Error::Cancelled);
         }
-        let backgrounds = backgrounds(config, &panel.histories, history, forecast.origin);
-        if backgrounds.is_empty() {
-            continue;
-        }
+        let background = Background::of(config, &panel.histories, history, forecast.origin);
+        let Some(background) = background else { continue };
         let cut = Cut::new(panel.frequency, forecast.origin);
-        let explanation = explain(config, &explained, history, &backgrounds, cut)?;
+        let explanation = explain(config, &explained, history, &background, cut)?;
         let explanation = explanation.published_as(outputs_of(forecast))?;
-        explanations.push(Explanation { weights, ..explanation });
+        let words = words(&explanation);
+        explanations.push(Explanation { weights, words, ..explanation });
     }
     progress.report("explain", chosen.len() as u64, chosen.len() as u64);
     explanations.sort_by(|a, b| a.series.cmp(&b.series));
@@ -150,7 +173,8 @@ pub fn run(
     write(output, explanations)
 }
 
-/// Splits every output for one history over its players.
+/// Splits every output for one history over its players: by Shapley values, or by Owen values where
+/// the configuration drills down into a family.
 ///
 /// `served` holds this function's own answer of the full coalition; a caller that knows the served
 /// answer replaces it.
@@ -158,69 +182,62 @@ pub fn explain(
     config: &Config,
     explained: &dyn Explained,
     history: &History,
-    backgrounds: &[&History],
+    background: &Background<'_>,
     cut: Cut,
 ) -> Result<Explanation, Error> {
-    let game = Game { explained, history, backgrounds, players: players_of(history), cut };
-    let n_players = game.players.len();
-    let method = Method::within(config, n_players, backgrounds.len())?;
-    let attributions = match method {
-        Method::Exact => {
-            exact::shapley_values(n_players, &game.outputs(&all_coalitions(n_players))?)
+    let quantity = config.drill_down.map_or(Quantity::Shapley, |_| Quantity::Owen);
+    let split = config.drill_down.as_ref().map_or(&config.split[..], std::slice::from_ref);
+    let players = players_of(history, split, cut);
+    let game = Game { explained, history, background, players, cut };
+    let (n_players, n_background) = (game.players.len(), background.histories.len());
+    let outputs = |coalitions: &[Coalition]| game.outputs(coalitions);
+    let (method, found) = match quantity {
+        Quantity::Shapley => {
+            let effort = Effort::within(config, n_players, n_background)?;
+            let limits = Limits {
+                tolerance: config.tolerance,
+                ..Limits::evaluations(effort.n_coalitions, config.seed)
+            };
+            (effort.method, estimate(effort.method, n_players, &limits, outputs, |_| {})?)
         }
-        Method::Permutation { n_pairs } => {
-            let mut rng = ChaCha8Rng::seed_from_u64(config.seed);
-            let outputs = |coalitions: &[Coalition]| game.outputs(coalitions);
-            permutation::shapley_values(n_players, n_pairs, &mut rng, outputs)?
+        Quantity::Owen => {
+            let sizes = game.sizes();
+            affordable(config, n_players, owen::n_coalitions(&sizes) * n_background + 1)?;
+            (Method::Exact, owen::estimate(&sizes, outputs)?)
         }
     };
     let served = explained.outputs(std::slice::from_ref(history), cut.origin)?;
     Ok(Explanation {
         series: history.series.clone(),
         origin: cut.origin,
-        players: game.players.iter().map(|player| player.name().to_owned()).collect(),
+        players: game.players.iter().map(|player| name(player, quantity)).collect(),
         outputs: explained.names(),
-        attributions,
+        attributions: found.attributions,
         served: served.into_iter().next().unwrap_or_default(),
-        background: backgrounds.iter().map(|history| history.series.to_string()).collect(),
+        background: background.histories.iter().map(|other| other.series.to_string()).collect(),
+        background_weights: background.weights.clone(),
+        background_digest: background.digest(),
         weights: Digest::of([]),
-        n_evaluations: method.n_coalitions(n_players) * backgrounds.len() + 1,
+        quantity,
+        method,
+        quantile: found.quantile,
+        n_evaluations: found.n_evaluations * n_background + 1,
+        words: Vec::new(),
     })
 }
 
-/// The cooperative game of one history: coalitions of players in, outputs of the model out.
-struct Game<'a> {
-    explained: &'a dyn Explained,
-    history: &'a History,
-    backgrounds: &'a [&'a History],
-    players: Vec<Player>,
-    cut: Cut,
+/// A player's name; a piece's tells that its value is an Owen value, all others' being the Shapley
+/// values of families.
+fn name(player: &Player, quantity: Quantity) -> String {
+    let is_owen = quantity == Quantity::Owen && player.is_part();
+    player.name() + if is_owen { " (Owen)" } else { "" }
 }
 
-impl Game<'_> {
-    /// Outputs of each coalition, averaged over the backgrounds. Shape
-    /// `[n_coalitions, n_outputs]`.
-    fn outputs(&self, coalitions: &[Coalition]) -> Result<Vec<Vec<f64>>, Error> {
-        let mut histories = Vec::new();
-        for coalition in coalitions {
-            for background in self.backgrounds {
-                histories.push(altered(
-                    self.history,
-                    background,
-                    &self.players,
-                    coalition,
-                    self.cut,
-                ));
-            }
-        }
-        let outputs = self.explained.outputs(&histories, self.cut.origin)?;
-        let n_background = self.backgrounds.len() as f64;
-        let mean = |rows: &[Vec<f64>]| {
-            (0..rows[0].len())
-                .map(|output| rows.iter().map(|row| row[output]).sum::<f64>() / n_background)
-                .collect()
-        };
-        Ok(outputs.chunks(self.backgrounds.len()).map(mean).collect())
+/// An error where the budget is below what an enumeration takes.
+fn affordable(config: &Config, n_players: usize, least: usize) -> Result<(), Error> {
+    match config.evaluations_max {
+        Some(given) if given < least => Err(Error::Budget { given, n_players, least }),
+        _ => Ok(()),
     }
 }
 
@@ -243,29 +260,6 @@ fn best_selling<'a>(
         .collect();
     known.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.series.cmp(&b.1.series)));
     known.into_iter().take(n_series).map(|(_, history, forecast)| (history, forecast)).collect()
-}
-
-/// Series that cover as many of the product's periods as any, chosen by seed and product.
-pub(crate) fn backgrounds<'a>(
-    config: &Config,
-    histories: &'a [History],
-    explained: &History,
-    origin: Period,
-) -> Vec<&'a History> {
-    let is_usable = |other: &&History| {
-        let sold = other.channel(panel::Channel::Units).iter().any(|units| *units > 0.0);
-        other.series.product != explained.series.product && other.start <= origin && sold
-    };
-    let mut candidates: Vec<(bool, Digest, &History)> = histories
-        .iter()
-        .filter(is_usable)
-        .map(|other| {
-            let key = format!("{}/{}/{}", config.seed, explained.series, other.series);
-            (other.start > explained.start, Digest::of(key), other)
-        })
-        .collect();
-    candidates.sort_by_key(|(is_younger, digest, _)| (*is_younger, *digest));
-    candidates.into_iter().take(config.n_background).map(|(_, _, other)| other).collect()
 }
 
 fn latest_forecasts(directory: &Path) -> Result<BTreeMap<Series, Forecast>, Error> {
@@ -328,8 +322,14 @@ mod tests {
             }],
             served: vec![200.0],
             background: Vec::new(),
+            background_weights: Vec::new(),
+            background_digest: Digest::of([]),
+            quantity: Quantity::Shapley,
             weights: Digest::of([]),
+            method: Method::Exact,
+            quantile: 1.96,
             n_evaluations: 1,
+            words: Vec::new(),
         };
         let published = explanation.clone().published_as(vec![200.01]).expect("rounding");
         assert_eq!(published.served, [200.01]);

@@ -84,18 +84,43 @@ const N_THREADS: &str = "2";
 impl Environment {
     /// Makes the environment if it is not there. An error says why there are no peers.
     pub async fn prepare(time: Duration) -> anyhow::Result<Self> {
+        Self::made(("peers", "requirements.txt"), &["python3"], time).await
+    }
+
+    /// The environment of those who explain, whose packages need Python 3.12 or later.
+    pub async fn of_explainers(time: Duration) -> anyhow::Result<Self> {
+        let pythons = ["python3.14", "python3.13", "python3.12", "python3"];
+        Self::made(("peers-explain", "requirements-explain.txt"), &pythons, time).await
+    }
+
+    /// An environment of these requirements in a folder of `target`, by the first Python that makes
+    /// one.
+    async fn made(
+        (folder, requirements): (&str, &str),
+        pythons: &[&str],
+        time: Duration,
+    ) -> anyhow::Result<Self> {
         let scripts = workspace_root().join("tests/peers");
-        let requirements = scripts.join("requirements.txt");
+        let requirements = scripts.join(requirements);
         ensure!(scripts.join("run.py").is_file(), "there is no tests/peers/run.py");
-        let folder = workspace_root().join("target/peers");
+        let folder = workspace_root().join("target").join(folder);
         let wanted = Digest::of(std::fs::read(&requirements).context("requirements.txt")?);
         let stamp = folder.join("made-from");
         let environment = Self { python: folder.join("bin/python"), scripts };
         let made_from = std::fs::read_to_string(&stamp).unwrap_or_default();
         if made_from.trim() != wanted.to_string() {
-            let mut make = Command::new("python3");
-            make.args(["-m", "venv"]).arg(&folder);
-            said(&finish(make, time).await.context("python3 is not here")?)?;
+            let mut made = Err(anyhow::anyhow!("no Python was tried"));
+            for python in pythons {
+                let mut make = Command::new(python);
+                make.args(["-m", "venv"]).arg(&folder);
+                let output = finish(make, time).await;
+                made =
+                    output.with_context(|| format!("{python} is not here")).and_then(|o| said(&o));
+                if made.is_ok() {
+                    break;
+                }
+            }
+            made?;
             let mut install = environment.python();
             install.args(["-m", "pip", "install", "--quiet", "--requirement"]).arg(&requirements);
             said(&finish(install, time).await?)?;

@@ -11,7 +11,7 @@ use clap::Parser;
 use tests::bench::budget::Effort;
 use tests::bench::peers::Environment;
 use tests::bench::sets::{self, Subject};
-use tests::bench::{guards, lines, record, run, shown, training};
+use tests::bench::{explain, guards, lines, record, run, shown, training};
 use tests::workspace_root;
 
 /// Compares ours with its peers and prints one JSON object a line.
@@ -35,6 +35,9 @@ struct Flags {
     /// Only this peer in Python, or these; the others are told as left out, and no record is written
     #[arg(long = "peer", value_name = "NAME")]
     peers: Vec<String>,
+    /// Folder of the two exact games of `explain`
+    #[arg(long)]
+    fixtures: Option<PathBuf>,
     /// Folder of the bench's store and work
     #[arg(long)]
     home: Option<PathBuf>,
@@ -49,6 +52,7 @@ enum What {
     Ablation,
     Guards,
     Training,
+    Explain,
 }
 
 #[tokio::main]
@@ -66,6 +70,9 @@ async fn main() -> anyhow::Result<()> {
         }
         return Ok(());
     }
+    if flags.subject == What::Explain {
+        return explanations(effort, flags.fixtures).await;
+    }
     let limit = flags.minutes.map_or_else(|| effort.limit(), Duration::from_mins);
     let home = flags.home.unwrap_or_else(|| workspace_root().join("target/bench"));
     let subject = match flags.subject {
@@ -73,7 +80,7 @@ async fn main() -> anyhow::Result<()> {
         What::Accuracy => Subject::Accuracy,
         What::Ablation => Subject::Ablation,
         // Guards are of sets with all three.
-        What::Stages | What::Guards | What::Training => Subject::Stages,
+        What::Stages | What::Guards | What::Training | What::Explain => Subject::Stages,
     };
     let sets = sets::sets(subject, effort, &flags.only)?;
     if flags.subject == What::Guards {
@@ -88,6 +95,19 @@ async fn main() -> anyhow::Result<()> {
     if effort == Effort::Full && flags.only.is_empty() && flags.peers.is_empty() {
         let path = record::write(subject, &outcome, &lines)?;
         run::say(&format!("written: {}", path.display()));
+    }
+    Ok(())
+}
+
+/// Explains exact games; without Python ours alone, which is said.
+async fn explanations(effort: Effort, fixtures: Option<PathBuf>) -> anyhow::Result<()> {
+    let environment = Environment::of_explainers(effort.limit()).await;
+    if let Err(error) = &environment {
+        run::say(&format!("no peers: {error:#}"));
+    }
+    let fixtures = fixtures.unwrap_or_else(explain::fixtures);
+    for line in explain::run(effort, &fixtures, environment.as_ref().ok())? {
+        writeln!(std::io::stdout(), "{}", serde_json::to_string(&line)?)?;
     }
     Ok(())
 }

@@ -66,7 +66,6 @@ fit_products = 20
 [explain]
 n_series = 2
 n_background = 1
-n_pairs = 2
 
 [report]
 n_products = 5

@@ -1,0 +1,292 @@
+//! An explanation in three sentences that a planner understands, in English and in Chinese: what is
+//! forecast and from where it starts, what moves it most, and how sure that is.
+
+use lifecycle::Attribution;
+use serde::{Deserialize, Serialize};
+
+use crate::stage::Explanation;
+
+/// Players that are named.
+const NAMED_MAX: usize = 3;
+
+/// Three sentences in each language.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Words {
+    /// Name of the output.
+    pub output: String,
+    /// In English.
+    pub en: Vec<String>,
+    /// In Chinese, simplified.
+    pub zh: Vec<String>,
+}
+
+/// The sentences of each output.
+pub fn words(explanation: &Explanation) -> Vec<Words> {
+    let outputs = explanation.outputs.iter().zip(&explanation.attributions);
+    let outputs = outputs.zip(&explanation.served);
+    let words = |((output, attribution), served): ((&String, &Attribution), &f64)| {
+        let told = Told::new(explanation, output, (attribution, *served));
+        Words { output: output.clone(), en: told.english(), zh: told.chinese() }
+    };
+    outputs.map(words).collect()
+}
+
+/// What the sentences are made of.
+struct Told<'a> {
+    explanation: &'a Explanation,
+    output: &'a str,
+    attribution: &'a Attribution,
+    served: f64,
+    /// Players by the size of their values, without those that move nothing.
+    ranked: Vec<usize>,
+}
+
+impl<'a> Told<'a> {
+    fn new(
+        explanation: &'a Explanation,
+        output: &'a str,
+        (attribution, served): (&'a Attribution, f64),
+    ) -> Self {
+        let size = |player: usize| attribution.values[player].abs();
+        let mut ranked: Vec<usize> =
+            (0..attribution.values.len()).filter(|player| size(*player) > 0.0).collect();
+        ranked.sort_by(|a, b| size(*b).total_cmp(&size(*a)).then(a.cmp(b)));
+        ranked.truncate(NAMED_MAX);
+        Self { explanation, output, attribution, served, ranked }
+    }
+
+    fn is_probability(&self) -> bool {
+        self.output.starts_with("P(")
+    }
+
+    /// A value: percent of probabilities, units else.
+    fn number(&self, value: f64) -> String {
+        if self.is_probability() { format!("{:.1} %", 100.0 * value) } else { round(value) }
+    }
+
+    /// A change: percentage points of probabilities, units else.
+    fn change(&self, value: f64, points: &str) -> String {
+        if self.is_probability() {
+            format!("{:+.1} {points}", 100.0 * value)
+        } else if value < 0.0 {
+            round(value)
+        } else {
+            format!("+{}", round(value))
+        }
+    }
+
+    /// Half the width of the 95 % interval of a player's value, where it has one.
+    fn doubt(&self, player: usize) -> Option<f64> {
+        let doubt = self.explanation.quantile * self.attribution.standard_errors[player];
+        (doubt > 0.0).then_some(doubt)
+    }
+
+    fn english(&self) -> Vec<String> {
+        let Explanation { series, players, background, .. } = self.explanation;
+        let driver = |player: &usize| {
+            let change = self.change(self.attribution.values[*player], "points");
+            let doubt = self.doubt(*player).map(|doubt| format!(" ± {}", self.plain(doubt)));
+            format!("{} ({change}{})", players[*player], doubt.unwrap_or_default())
+        };
+        let drivers: Vec<String> = self.ranked.iter().map(driver).collect();
+        let moved = match drivers.as_slice() {
+            [] => "No group of inputs moves it from there.".to_owned(),
+            [only] => format!("Only {only} moves it from there."),
+            [most, rest @ ..] => {
+                format!("Most of the difference is due to {most}, then to {}.", rest.join(" and "))
+            }
+        };
+        let sure = if self.is_exact() {
+            "These shares are exact for the model".to_owned()
+        } else {
+            "Each share lies within ± in 95 of 100 cases".to_owned()
+        };
+        vec![
+            format!(
+                "For {series} the model answers {} for `{}`, where {} real products, brought to its level, would have {}.",
+                self.number(self.served),
+                self.output,
+                background.len(),
+                self.number(self.attribution.base_value)
+            ),
+            moved,
+            format!(
+                "{sure}; they say what moves the forecast, not what would happen if it were changed."
+            ),
+        ]
+    }
+
+    fn chinese(&self) -> Vec<String> {
+        let Explanation { series, players, background, .. } = self.explanation;
+        let driver = |player: &usize| {
+            let change = self.change(self.attribution.values[*player], "个百分点");
+            let doubt = self.doubt(*player).map(|doubt| format!(" ± {}", self.plain(doubt)));
+            format!("{}（{change}{}）", in_chinese(&players[*player]), doubt.unwrap_or_default())
+        };
+        let drivers: Vec<String> = self.ranked.iter().map(driver).collect();
+        let moved = match drivers.as_slice() {
+            [] => "没有任何一组输入使其偏离该值。".to_owned(),
+            [only] => format!("只有{only}使其偏离该值。"),
+            [most, rest @ ..] => format!("差异主要来自{most}，其次是{}。", rest.join("和")),
+        };
+        let sure = if self.is_exact() {
+            "对该模型而言，以上贡献是精确值"
+        } else {
+            "每项贡献有95%的把握落在±范围内"
+        };
+        vec![
+            format!(
+                "对于{series}，模型对“{}”的预测是{}，而{}个真实产品折算到它的水平后是{}。",
+                output_in_chinese(self.output),
+                self.number(self.served),
+                background.len(),
+                self.number(self.attribution.base_value)
+            ),
+            moved,
+            format!("{sure}；它们说明是什么影响了预测，而不是改变它们之后会发生什么。"),
+        ]
+    }
+
+    fn plain(&self, value: f64) -> String {
+        if self.is_probability() { format!("{:.1}", 100.0 * value) } else { round(value) }
+    }
+
+    fn is_exact(&self) -> bool {
+        self.attribution.standard_errors.iter().all(|error| *error == 0.0)
+    }
+}
+
+/// Three digits of small numbers, no fraction of large ones.
+fn round(value: f64) -> String {
+    match value.abs() {
+        size if size >= 100.0 || size == 0.0 => format!("{value:.0}"),
+        size if size >= 1.0 => format!("{value:.1}"),
+        _ => format!("{value:.3}"),
+    }
+}
+
+/// A player's name; what is unknown stays as it is.
+fn in_chinese(player: &str) -> String {
+    let (name, owen) =
+        player.strip_suffix(" (Owen)").map_or((player, ""), |name| (name, "（欧文值）"));
+    let families = [
+        ("sales", "销量"),
+        ("price", "价格"),
+        ("promotion", "促销"),
+        ("stock", "库存"),
+        ("views and carts", "浏览和加购"),
+        ("category", "品类"),
+        ("brand", "品牌"),
+    ];
+    let pieces = [
+        ("", ""),
+        (", last 13 weeks", "（最近13周）"),
+        (", weeks 14 to 52", "（第14至52周前）"),
+        (" before", "（更早）"),
+        (" level", "水平"),
+    ];
+    for (family, family_zh) in families {
+        let piece = name.strip_prefix(family);
+        let piece = piece.and_then(|rest| pieces.iter().find(|(piece, _)| *piece == rest));
+        if let Some((_, piece_zh)) = piece {
+            return format!("{family_zh}{piece_zh}{owen}");
+        }
+    }
+    player.to_owned()
+}
+
+/// An output's name; what is unknown stays as it is.
+fn output_in_chinese(output: &str) -> String {
+    if let Some(horizon) = output.strip_prefix("units, periods 1 to ") {
+        return format!("未来{horizon}期的销量");
+    }
+    let inside = output.strip_prefix("P(").and_then(|rest| rest.strip_suffix(')'));
+    let turns = [("halved", "减半"), ("doubled", "翻倍"), ("silent", "停售")];
+    let turn = inside.and_then(|inside| inside.split_once(" by ")).and_then(|(turn, weeks)| {
+        let (_, zh) = turns.iter().find(|(name, _)| *name == turn)?;
+        Some(format!("{}周内{zh}的概率", weeks.strip_suffix(" weeks")?))
+    });
+    match (turn, inside) {
+        (Some(turn), _) => turn,
+        (None, Some("decline now")) => "目前处于衰退期的概率".to_owned(),
+        _ => output.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+    use lifecycle::{Digest, Period, Series};
+
+    use super::*;
+    use crate::estimator::Method;
+    use crate::explained::output_names;
+    use crate::players::Family;
+    use crate::stage::Quantity;
+
+    fn explanation(standard_error: f64) -> Explanation {
+        Explanation {
+            series: Series::of("mug"),
+            origin: Period(0),
+            players: ["sales, last 13 weeks", "price level", "category"]
+                .map(str::to_owned)
+                .to_vec(),
+            outputs: vec!["units, periods 1 to 13".to_owned(), "P(halved by 13 weeks)".to_owned()],
+            attributions: vec![
+                Attribution {
+                    base_value: 150.0,
+                    values: vec![-20.0, 82.25, 0.0],
+                    standard_errors: vec![standard_error; 3],
+                },
+                Attribution {
+                    base_value: 0.2,
+                    values: vec![0.1, 0.0, 0.0],
+                    standard_errors: vec![0.0; 3],
+                },
+            ],
+            served: vec![212.25, 0.3],
+            background: vec!["lamp".to_owned(), "plate".to_owned()],
+            background_weights: vec![0.5; 2],
+            background_digest: Digest::of([]),
+            weights: Digest::of([]),
+            quantity: Quantity::Shapley,
+            method: Method::Gaussian,
+            quantile: 2.0,
+            n_evaluations: 1,
+            words: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn three_sentences_say_what_why_and_how_sure() {
+        let told = words(&explanation(1.5));
+        let text: Vec<String> =
+            told.iter().flat_map(|words| words.en.iter().chain(&words.zh)).cloned().collect();
+        expect![[r"
+            For mug the model answers 212 for `units, periods 1 to 13`, where 2 real products, brought to its level, would have 150.
+            Most of the difference is due to price level (+82.2 ± 3.0), then to sales, last 13 weeks (-20.0 ± 3.0).
+            Each share lies within ± in 95 of 100 cases; they say what moves the forecast, not what would happen if it were changed.
+            对于mug，模型对“未来13期的销量”的预测是212，而2个真实产品折算到它的水平后是150。
+            差异主要来自价格水平（+82.2 ± 3.0），其次是销量（最近13周）（-20.0 ± 3.0）。
+            每项贡献有95%的把握落在±范围内；它们说明是什么影响了预测，而不是改变它们之后会发生什么。
+            For mug the model answers 30.0 % for `P(halved by 13 weeks)`, where 2 real products, brought to its level, would have 20.0 %.
+            Only sales, last 13 weeks (+10.0 points) moves it from there.
+            These shares are exact for the model; they say what moves the forecast, not what would happen if it were changed.
+            对于mug，模型对“13周内减半的概率”的预测是30.0 %，而2个真实产品折算到它的水平后是20.0 %。
+            只有销量（最近13周）（+10.0 个百分点）使其偏离该值。
+            对该模型而言，以上贡献是精确值；它们说明是什么影响了预测，而不是改变它们之后会发生什么。"]]
+        .assert_eq(&text.join("\n"));
+    }
+
+    #[test]
+    fn every_name_of_ours_is_known_in_chinese() {
+        for family in Family::ALL {
+            assert_ne!(in_chinese(family.name()), family.name());
+        }
+        assert_eq!(in_chinese("price before (Owen)"), "价格（更早）（欧文值）");
+        assert_eq!(in_chinese("weather"), "weather");
+        for name in output_names(13) {
+            assert_ne!(output_in_chinese(&name), name, "{name}");
+        }
+    }
+}
