@@ -124,13 +124,8 @@ impl Ground {
 
     /// Whether a training over hosts has written a checkpoint.
     pub fn has_checkpoint(&self, name: &str) -> bool {
-        let below = |path: PathBuf| -> Vec<PathBuf> {
-            let entries = fs::read_dir(path).into_iter().flatten().filter_map(Result::ok);
-            entries.map(|entry| entry.path()).collect()
-        };
-        let keys = below(self.folder.join(name).join("work-0/worker-0/checkpoints"));
-        let steps = keys.into_iter().flat_map(|key| below(key.join("member-0")));
-        steps.into_iter().any(|step| step.join("manifest.json").exists())
+        let steps = steps(&self.folder.join(name).join("work-0/worker-0/checkpoints"));
+        steps.iter().any(|step| step.join("manifest.json").exists())
     }
 
     /// The worker of one rank of a training, with a work folder of its own.
@@ -278,7 +273,7 @@ fn is_replaced(command: &mut Child, before: &[Pid], n_workers: usize) -> anyhow:
 }
 
 /// Processes that this one started and that are not dead.
-fn children(parent: u32) -> Vec<Pid> {
+pub(crate) fn children(parent: u32) -> Vec<Pid> {
     let mut system = System::new();
     system.refresh_processes(ProcessesToUpdate::All, true);
     let is_child = |process: &sysinfo::Process| {
@@ -306,14 +301,19 @@ fn wait_for_a_checkpoint(checkpoints: &Path, limit: Duration) {
 
 /// Whether the latest checkpoint of any training has no manifest.
 fn unfinished(checkpoints: &Path) -> bool {
-    let folders = |path: &Path| -> Vec<PathBuf> {
+    steps(checkpoints).last().is_some_and(|latest| !latest.join("manifest.json").exists())
+}
+
+/// Folders of the checkpoints of all trainings, the latest last.
+fn steps(checkpoints: &Path) -> Vec<PathBuf> {
+    let below = |path: &Path| -> Vec<PathBuf> {
         let entries = fs::read_dir(path).into_iter().flatten().filter_map(Result::ok);
         entries.map(|entry| entry.path()).collect()
     };
     let mut steps: Vec<PathBuf> =
-        folders(checkpoints).iter().flat_map(|key| folders(&key.join("member-0"))).collect();
+        below(checkpoints).iter().flat_map(|key| below(&key.join("member-0"))).collect();
     steps.sort();
-    steps.last().is_some_and(|latest| !latest.join("manifest.json").exists())
+    steps
 }
 
 /// Copies a folder.

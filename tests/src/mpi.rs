@@ -8,9 +8,9 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use serde::Serialize;
 use serde_json::Value;
-use sysinfo::{Pid, ProcessesToUpdate, Signal, System};
+use sysinfo::{ProcessesToUpdate, Signal, System};
 
-use crate::chaos::{Crew, Ground};
+use crate::chaos::{Crew, Ground, children};
 use crate::gpu::now;
 
 /// What a training under mpirun went through.
@@ -78,11 +78,9 @@ fn start(ground: &Ground, name: &str) -> anyhow::Result<Child> {
 
 /// Kills a rank that mpirun started; whether there was one.
 fn kill_a_rank(mpirun: u32) -> bool {
+    let ranks = children(mpirun);
     let mut system = System::new();
-    system.refresh_processes(ProcessesToUpdate::All, true);
-    let own = Some(Pid::from_u32(mpirun));
-    let is_rank =
-        |process: &&sysinfo::Process| process.parent() == own && process.thread_kind().is_none();
-    let rank = system.processes().values().find(is_rank);
+    system.refresh_processes(ProcessesToUpdate::Some(&ranks), true);
+    let rank = ranks.first().and_then(|rank| system.process(*rank));
     rank.and_then(|rank| rank.kill_with(Signal::Kill)).unwrap_or(false)
 }
