@@ -88,16 +88,13 @@ impl Served {
         Vec::try_from(answer).map_err(|invalid| Status::internal(invalid.to_string()))
     }
 
+    fn explain_query(&self, series: Series, outputs: Vec<String>) -> ExplainQuery {
+        let query = ExplainQuery::new(self.model, self.features, series);
+        ExplainQuery { origin: self.origin(), outputs, ..query }
+    }
+
     async fn explain(&self, series: Series, outputs: Vec<String>) -> Result<Explanation, Status> {
-        let query = ExplainQuery {
-            model: self.model,
-            features: self.features,
-            series,
-            origin: self.origin(),
-            outputs,
-            evaluations_max: None,
-            seed: 0,
-        };
+        let query = self.explain_query(series, outputs);
         let mut client = ExplainerClient::new(self.explainer.clone());
         let answer = client.explain(v1::ExplainRequest::from(query)).await?.into_inner();
         let explanation = answer.explanation.ok_or_else(|| Status::internal("empty"))?;
@@ -154,8 +151,26 @@ async fn explanations(served: &Served, answers: &[ServedForecast]) -> anyhow::Re
             let gap = explained.attribution.gap(served);
             ensure!(gap <= TOLERANCE, "{series}: {} has a gap of {gap}", explained.output);
         }
+        let mut client = ExplainerClient::new(served.explainer.clone());
+        let again = client.explain(v1::ExplainRequest::from(explanation.replay.clone())).await?;
+        let again = again.into_inner().explanation.context("empty")?;
+        ensure!(again.attributions == attributions(&explanation), "{series}: not replayed");
+        let query = Some(served.explain_query(series.clone(), Vec::new()).into());
+        let stream = client.stream_explanation(v1::StreamExplanationRequest { query }).await?;
+        let mut stream = stream.into_inner();
+        let mut last = None;
+        while let Some(next) = stream.message().await? {
+            last = next.explanation;
+        }
+        let last = last.context("an empty stream")?;
+        ensure!(last.attributions == attributions(&explanation), "{series}: streamed otherwise");
     }
     Ok(())
+}
+
+/// An explanation's outputs as messages.
+fn attributions(explanation: &Explanation) -> Vec<v1::Attribution> {
+    explanation.outputs.iter().cloned().map(v1::Attribution::from).collect()
 }
 
 /// Stock at hand is not ordered again.

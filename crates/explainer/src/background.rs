@@ -143,10 +143,12 @@ fn standardised(mut points: Vec<Vec<f64>>) -> Vec<Vec<f64>> {
 /// Begins with the most central point and then always the one that helps most (BUILD of Kaufman &
 /// Rousseeuw), so there is no chance in it.
 fn medoids(points: &[Vec<f64>], n: usize) -> (Vec<usize>, Vec<f64>) {
-    let distance = |a: usize, b: usize| {
-        let apart = points[a].iter().zip(&points[b]).map(|(a, b)| (a - b).powi(2));
-        apart.sum::<f64>().sqrt()
+    let apart = |(a, b): (&Vec<f64>, &Vec<f64>)| {
+        a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt()
     };
+    let distances: Vec<f64> =
+        points.iter().flat_map(|a| points.iter().map(move |b| apart((a, b)))).collect();
+    let distance = |a: usize, b: usize| distances[a * points.len() + b];
     let all = 0..points.len();
     let least = |costs: &mut dyn Iterator<Item = (f64, usize)>| {
         costs.min_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1))).map(|(_, at)| at)

@@ -52,6 +52,9 @@ pub enum Error {
     /// No series can be explained.
     #[error("no series has both a forecast and a background series to compare with")]
     NothingToExplain,
+    /// So little time gives no answer.
+    #[error("the time was over before anything could be told of errors")]
+    Time,
     /// Somebody asked to stop.
     #[error("cancelled")]
     Cancelled,
@@ -66,7 +69,7 @@ impl Error {
                 ErrorKind::Data
             }
             Self::Model(error) => error.kind(),
-            Self::File { .. } | Self::Cancelled => ErrorKind::Internal,
+            Self::File { .. } | Self::Time | Self::Cancelled => ErrorKind::Internal,
         }
     }
 }

@@ -17,6 +17,7 @@ mod walsh;
 use std::fmt;
 
 use lifecycle::Attribution;
+pub use lifecycle::EstimateEnd as End;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
@@ -70,7 +71,7 @@ impl Method {
     fn estimator(self, n_players: usize, seed: u64) -> Box<dyn Estimator> {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         match self {
-            Self::Exact => Box::new(exact::Exact),
+            Self::Exact => Box::new(exact::Exact::new(n_players, &mut rng)),
             Self::Permutation => Box::new(permutation::Permutation::new(rng)),
             Self::Leverage => Box::new(regression::Regression::leverage(n_players, &mut rng)),
             Self::Odd => Box::new(regression::Regression::odd(n_players, &mut rng)),
@@ -111,21 +112,6 @@ impl fmt::Debug for Limits<'_> {
         let Self { evaluations_max, tolerance, seed, is_over: _ } = self;
         write!(f, "Limits {{ {evaluations_max} evaluations, {tolerance}, seed {seed} }}")
     }
-}
-
-/// Why an estimation stands where it does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum End {
-    /// It goes on.
-    Open,
-    /// Every coalition was evaluated: values are exact.
-    Complete,
-    /// The error is within the tolerance.
-    Tolerance,
-    /// The budget is spent.
-    Budget,
-    /// The time is over: the answer depends on the machine, so it must not be kept.
-    Deadline,
 }
 
 /// What is known after some evaluations.

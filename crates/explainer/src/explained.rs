@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use lifecycle::{Forecast, OUTLOOK_WEEKS, Period, Stage, Turn};
-use panel::{CategoryUnits, Cutter, Fitted, History, PanelMeta};
+use panel::{CategoryUnits, Cutter, History, PanelMeta, Variants};
+use rayon::prelude::*;
 
 use crate::Error;
 
 /// Answers outputs for histories; the explainer knows nothing else of a model.
-pub trait Explained {
+pub trait Explained: std::fmt::Debug + Sync {
     /// Names of the outputs. Length `n_outputs`.
     fn names(&self) -> Vec<String>;
 
@@ -16,30 +17,34 @@ pub trait Explained {
     fn outputs(&self, histories: &[History], origin: Period) -> Result<Vec<Vec<f64>>, Error>;
 }
 
-/// A model in this process: histories go through `panel`'s windows and `model::forecast`, as the
+/// A model in this process: histories go through `panel`'s windows and the model's answers, as the
 /// served answer does.
 #[derive(Debug)]
 pub struct InProcess<'a> {
-    /// The model.
-    pub model: &'a model::Model,
-    /// Calendar and settings of its features.
-    pub meta: &'a PanelMeta,
-    /// Category totals.
-    pub categories: &'a BTreeMap<String, CategoryUnits>,
-    /// Fitted state.
-    pub fitted: &'a Fitted,
+    model: &'a model::Model,
+    variants: Variants<'a>,
+}
+
+impl<'a> InProcess<'a> {
+    /// A model on a panel, of which are given the calendar with settings and the category totals.
+    pub fn new(
+        model: &'a model::Model,
+        meta: &'a PanelMeta,
+        categories: &'a BTreeMap<String, CategoryUnits>,
+    ) -> Self {
+        let cutter = Cutter::new(meta, categories, model.fitted());
+        Self { model, variants: Variants::new(cutter) }
+    }
 }
 
 impl Explained for InProcess<'_> {
     fn names(&self) -> Vec<String> {
-        output_names(self.meta.settings.horizon)
+        output_names(self.variants.cutter().meta().settings.horizon)
     }
 
     fn outputs(&self, histories: &[History], origin: Period) -> Result<Vec<Vec<f64>>, Error> {
-        let cutter = Cutter::new(self.meta, self.categories, self.fitted);
-        let windows: Vec<panel::Window> =
-            histories.iter().flat_map(|history| cutter.windows(history, &[origin])).collect();
-        let forecasts = model::forecast(self.model, &windows);
+        let windows = histories.par_iter().map(|history| self.variants.window(history, origin));
+        let forecasts = model::expectations(self.model, &windows.collect::<Vec<_>>());
         Ok(forecasts.iter().map(outputs_of).collect())
     }
 }

@@ -1,41 +1,57 @@
 //! The cooperative game of one history: coalitions of players in, outputs of the model out.
 
 use panel::History;
+use rayon::prelude::*;
 
 use crate::background::Background;
 use crate::coalition::Coalition;
 use crate::error::Error;
 use crate::explained::Explained;
-use crate::players::{Cut, Player, altered};
+use crate::players::{Cut, Player, Swap};
 
 /// One history, its players, and what stands in for those that are absent.
-pub(crate) struct Game<'a> {
-    pub(crate) explained: &'a dyn Explained,
-    pub(crate) history: &'a History,
-    pub(crate) background: &'a Background<'a>,
-    pub(crate) players: Vec<Player>,
-    pub(crate) cut: Cut,
+#[derive(Debug)]
+pub struct Game<'a> {
+    explained: &'a dyn Explained,
+    cut: Cut,
+    players: Vec<Player>,
+    /// One a background series.
+    swaps: Vec<Swap<'a>>,
+    weights: &'a [f64],
 }
 
-impl Game<'_> {
+impl<'a> Game<'a> {
+    /// The game of these players, up to an origin.
+    pub fn new(
+        explained: &'a dyn Explained,
+        history: &'a History,
+        background: &'a Background<'_>,
+        (players, cut): (Vec<Player>, Cut),
+    ) -> Self {
+        let swaps = background.histories.iter().map(|other| Swap::new(history, other, cut));
+        let (swaps, weights) = (swaps.collect(), &background.weights[..]);
+        Self { explained, cut, players, swaps, weights }
+    }
+
+    /// Its players.
+    pub fn players(&self) -> &[Player] {
+        &self.players
+    }
+
     /// Outputs of each coalition, a weighted mean over the background. Shape
     /// `[n_coalitions, n_outputs]`.
-    pub(crate) fn outputs(&self, coalitions: &[Coalition]) -> Result<Vec<Vec<f64>>, Error> {
-        let Background { histories, weights } = self.background;
-        let of_coalition = |coalition: &Coalition| {
-            let altered = histories
-                .iter()
-                .map(|other| altered(self.history, other, &self.players, coalition, self.cut));
-            altered.collect::<Vec<History>>()
-        };
-        let all: Vec<History> = coalitions.iter().flat_map(of_coalition).collect();
-        let outputs = self.explained.outputs(&all, self.cut.origin)?;
+    pub fn outputs(&self, coalitions: &[Coalition]) -> Result<Vec<Vec<f64>>, Error> {
+        let altered = coalitions.par_iter().flat_map_iter(|coalition| {
+            self.swaps.iter().map(move |swap| swap.altered(&self.players, coalition))
+        });
+        let altered: Vec<History> = altered.collect();
+        let outputs = self.explained.outputs(&altered, self.cut.origin)?;
         let mean = |rows: &[Vec<f64>]| {
             let weighted =
-                |output: usize| rows.iter().zip(weights).map(|(row, w)| w * row[output]).sum();
+                |output: usize| rows.iter().zip(self.weights).map(|(row, w)| w * row[output]).sum();
             (0..rows[0].len()).map(weighted).collect()
         };
-        Ok(outputs.chunks(histories.len()).map(mean).collect())
+        Ok(outputs.chunks(self.swaps.len()).map(mean).collect())
     }
 
     /// How many players each family has, in the order of the players.

@@ -14,7 +14,8 @@ mod error;
 pub mod estimator;
 pub mod exact;
 pub mod explained;
-mod game;
+mod explanation;
+pub mod game;
 mod method;
 pub mod owen;
 pub mod players;
@@ -24,6 +25,7 @@ mod words;
 
 pub use config::Config;
 pub use error::Error;
+pub use explanation::{Explanation, Quantity, Question, Watch};
 pub use server::server;
-pub use stage::{Explanation, Inputs, Quantity, Summary, explain, run};
+pub use stage::{Inputs, Summary, run};
 pub use words::{Words, words};

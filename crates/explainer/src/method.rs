@@ -41,14 +41,18 @@ impl Effort {
         let wanted = if method == Method::Exact || given.is_some() { all } else { COALITIONS };
         let affordable = if method == Method::Gaussian { GAUSSIAN_MAX } else { all };
         let n_coalitions = wanted.min(allowed).min(all).min(affordable);
-        // Two coalitions for each player, and their complements, so that errors can be told.
-        let least = if method == Method::Exact { all } else { all.min(4 * n_players) };
+        let least = if method == Method::Exact { all } else { Self::coalitions_least(n_players) };
         match given {
             Some(given) if n_coalitions < least => {
                 Err(Error::Budget { given, n_players, least: least * n_background + 1 })
             }
             _ => Ok(Self { method, n_coalitions }),
         }
+    }
+
+    /// Two coalitions for each player, and their complements, so that errors can be told.
+    pub(crate) fn coalitions_least(n_players: usize) -> usize {
+        (4 * n_players).min(1 << n_players)
     }
 }
 

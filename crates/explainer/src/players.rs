@@ -196,53 +196,58 @@ impl Cut {
     }
 }
 
-/// The history with every absent player replaced by the background's.
-pub fn altered(
-    history: &History,
-    background: &History,
-    players: &[Player],
-    coalition: &Coalition,
-    cut: Cut,
-) -> History {
-    let mut altered = history.clone();
-    let swap = Swap { history, background, cut };
-    let absent = players.iter().zip(coalition).filter(|(_, is_present)| !**is_present);
-    let absent: Vec<&Player> = absent.map(|(player, _)| player).collect();
-    for player in &absent {
-        match player.family {
-            Family::Category => {
-                altered.statics.category.clone_from(&background.statics.category);
-            }
-            Family::Brand => altered.statics.brand.clone_from(&background.statics.brand),
-            _ => swap.replace(&mut altered, player),
-        }
-    }
-    // Movements are replaced at the own level first, so the level comes last.
-    for player in absent.iter().filter(|player| player.pieces.contains(&Piece::Level)) {
-        swap.relevel(&mut altered, player.family);
-    }
-    altered
-}
-
-/// What stands in for what.
-struct Swap<'a> {
+/// A history, and a background series that stands in for what is absent.
+#[derive(Debug)]
+pub(crate) struct Swap<'a> {
     history: &'a History,
     background: &'a History,
     cut: Cut,
+    /// What the background's values are multiplied with to reach the own level, by channel.
+    to_own: [f32; Channel::ALL.len()],
+    /// The other way round.
+    to_background: [f32; Channel::ALL.len()],
 }
 
-impl Swap<'_> {
+impl<'a> Swap<'a> {
+    /// Compares levels up to the origin.
+    pub(crate) fn new(history: &'a History, background: &'a History, cut: Cut) -> Self {
+        let ratios = |of: &History, other: &History| {
+            Channel::ALL.map(|channel| level_ratio(of, other, channel, cut.origin))
+        };
+        let (to_own, to_background) = (ratios(history, background), ratios(background, history));
+        Self { history, background, cut, to_own, to_background }
+    }
+
+    /// The history with every absent player replaced by the background's.
+    pub(crate) fn altered(&self, players: &[Player], coalition: &Coalition) -> History {
+        let mut altered = self.history.clone();
+        let statics = &self.background.statics;
+        let absent = players.iter().zip(coalition).filter(|(_, is_present)| !**is_present);
+        let absent: Vec<&Player> = absent.map(|(player, _)| player).collect();
+        for player in &absent {
+            match player.family {
+                Family::Category => altered.statics.category.clone_from(&statics.category),
+                Family::Brand => altered.statics.brand.clone_from(&statics.brand),
+                _ => self.replace(&mut altered, player),
+            }
+        }
+        // Movements are replaced at the own level first, so the level comes last.
+        for player in absent.iter().filter(|player| player.pieces.contains(&Piece::Level)) {
+            self.relevel(&mut altered, player.family);
+        }
+        altered
+    }
+
     /// Puts the background's values, at the own level, where the player owns the periods.
     fn replace(&self, altered: &mut History, player: &Player) {
-        let Self { history, background, cut } = *self;
+        let Self { history, background, cut, .. } = *self;
         let is_owned = |period: Period| player.pieces.iter().any(|piece| cut.holds(*piece, period));
         for channel in player.family.channels() {
             if history.channel(*channel).is_empty() {
                 continue;
             }
             let is_share = matches!(channel, Channel::InStock | Channel::Promotion);
-            let ratio =
-                if is_share { 1.0 } else { level_ratio(history, background, *channel, cut.origin) };
+            let ratio = if is_share { 1.0 } else { self.to_own[*channel as usize] };
             for (index, value) in altered.channels[*channel as usize].iter_mut().enumerate() {
                 let period = history.start.plus(index as i32);
                 if is_owned(period) {
@@ -258,9 +263,9 @@ impl Swap<'_> {
     /// Moves values up to the origin from the own level to the background's; as they are where the
     /// background has none.
     fn relevel(&self, altered: &mut History, family: Family) {
-        let Self { history, background, cut } = *self;
+        let Self { history, cut, .. } = *self;
         for channel in family.channels() {
-            let ratio = level_ratio(background, history, *channel, cut.origin);
+            let ratio = self.to_background[*channel as usize];
             if ratio > 0.0 {
                 for (index, value) in altered.channels[*channel as usize].iter_mut().enumerate() {
                     if history.start.plus(index as i32) <= cut.origin {
@@ -347,15 +352,15 @@ mod tests {
         let players = players_of(&own, &[Family::Sales], cut);
         assert_eq!(names(&players), ["sales, last 13 weeks", "sales, weeks 14 to 52"]);
         let rising = history(&(0_u8..20).map(f32::from).collect::<Vec<_>>(), &[]);
-        let whole = altered(&own, &rising, &players, &vec![true, true], cut);
+        let whole = Swap::new(&own, &rising, cut).altered(&players, &vec![true, true]);
         assert_eq!(whole, own);
-        let no_recent = altered(&own, &rising, &players, &vec![false, true], cut);
+        let no_recent = Swap::new(&own, &rising, cut).altered(&players, &vec![false, true]);
         let units = no_recent.channel(Channel::Units);
         assert_eq!(units[..5], [4.0; 5]);
         // The background's mean up to the origin is 8.5.
         assert!((units[17] - 17.0 * 4.0 / 8.5).abs() < 1e-5);
         assert_eq!(units[18..], [4.0; 2], "nothing after the origin changes");
-        let nobody = altered(&own, &other, &players, &vec![false, false], cut);
+        let nobody = Swap::new(&own, &other, cut).altered(&players, &vec![false, false]);
         assert_eq!(nobody, own, "a flat background at the own level is the series itself");
     }
 
@@ -366,12 +371,15 @@ mod tests {
         let players = players_of(&own, &[Family::Price], cut);
         let without = |absent: &str| {
             let coalition = players.iter().map(|player| player.name() != absent).collect();
-            altered(&own, &other, &players, &coalition, cut).channel(Channel::Price).to_vec()
+            Swap::new(&own, &other, cut)
+                .altered(&players, &coalition)
+                .channel(Channel::Price)
+                .to_vec()
         };
         assert_eq!(without("price, last 13 weeks"), [8.0; 20], "as flat as the own one");
         assert_eq!(without("price level")[..18], [2.0; 18]);
         let families = players_of(&own, &[], cut);
-        let nobody = altered(&own, &other, &families, &vec![false, false], cut);
+        let nobody = Swap::new(&own, &other, cut).altered(&families, &vec![false, false]);
         assert_eq!(nobody.channel(Channel::Price)[..18], [2.0; 18]);
     }
 }

@@ -1,24 +1,31 @@
 //! `lifecast.v1.Explainer`: tables of explanations as runs, and live ones.
 
-use std::collections::BTreeMap;
+mod live;
+
 use std::sync::Arc;
 
-use lifecycle::{Digest, Invalid, Series};
+use lifecycle::{Digest, EstimateEnd};
 use model::Model;
-use panel::{CategoryUnits, Panel, PanelMeta, Plan, category_units};
-use service::{BlockingPool, Cache, Stage, error_chain, status, status_of, status_of_store};
+use service::{BlockingPool, Cache, Deadline, Stage, spawn, status_of_store};
 use tables::FeaturesDir;
-use tonic::{Code, Request, Response, Status};
+use tokio::sync::mpsc;
+use tonic::codegen::tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status};
+use tracing::info;
 use wire::v1::explainer_server::{Explainer, ExplainerServer};
-use wire::{ExplainQuery, ExplainedOutput, invalid_argument, read_start, v1};
+use wire::{ExplainQuery, Explanation, invalid_argument, read_start, v1};
 
-use crate::background::Background;
-use crate::explained::InProcess;
-use crate::players::Cut;
-use crate::{Config, Error, Inputs, explain, run};
+use self::live::{Known, status_of_live};
+use crate::{Error, Inputs, run};
 
 /// Pairs of model and features that are kept in memory.
 const N_KEPT_MAX: usize = 4;
+
+/// Explanations that are kept in memory, some 10 kB each.
+const EXPLANATIONS_MAX: usize = 512;
+
+/// Estimates on the way that wait for a slow reader.
+const STEPS_MAX: usize = 4;
 
 /// The service, for a server that decodes messages of at most `max_message_size` bytes and explains
 /// on `n_threads` threads.
@@ -27,23 +34,30 @@ pub fn server(
     max_message_size: usize,
     n_threads: usize,
 ) -> ExplainerServer<impl Explainer> {
-    let (known, pool) = (Cache::new(N_KEPT_MAX), BlockingPool::new(n_threads));
-    ExplainerServer::new(Server { stage, known, pool }).max_decoding_message_size(max_message_size)
+    let server = Server {
+        stage,
+        known: Cache::new(N_KEPT_MAX),
+        answers: Cache::new(EXPLANATIONS_MAX),
+        pool: BlockingPool::new(n_threads),
+    };
+    ExplainerServer::new(server).max_decoding_message_size(max_message_size)
 }
 
 struct Server {
     stage: Stage,
     /// By model and features.
     known: Cache<(Digest, Digest), Arc<Known>>,
+    /// By all that decides them: model, features, product, origin, players, method, budget,
+    /// tolerance, background, outputs and seed.
+    answers: Cache<ExplainQuery, Explanation>,
     pool: BlockingPool,
 }
 
-/// A model with the panel that it forecasts.
-struct Known {
-    model: Arc<Model>,
-    panel: Panel,
-    meta: PanelMeta,
-    categories: BTreeMap<String, CategoryUnits>,
+/// What is not kept.
+enum Unkept {
+    /// An answer that a deadline cut short.
+    Partial(Box<Explanation>),
+    Failed(Status),
 }
 
 #[tonic::async_trait]
@@ -68,14 +82,78 @@ impl Explainer for Server {
         &self,
         request: Request<v1::ExplainRequest>,
     ) -> Result<Response<v1::ExplainResponse>, Status> {
-        let query = ExplainQuery::try_from(request.into_inner()).map_err(invalid_argument)?;
-        let known = self.known(query.model, query.features).await?;
-        let explanation = self.pool.run(move || known.explanation(query)).await??;
+        let deadline = Deadline::of(&request);
+        let (known, query) = self.asked(request.into_inner()).await?;
+        let key = query.clone();
+        // Nobody waits any more where this is dropped.
+        let waiting = Arc::new(());
+        let work = {
+            let waiting = Arc::downgrade(&waiting);
+            move || {
+                let is_late = watch(deadline);
+                let is_over = || is_late() || waiting.strong_count() == 0;
+                known.explanation(&query, &is_over, &mut |_| {})
+            }
+        };
+        let load = async {
+            let found = self.pool.run(work).await.map_err(Unkept::Failed)?;
+            let found = found.map_err(Unkept::Failed)?;
+            record(&found);
+            let is_cut = found.end == EstimateEnd::Deadline;
+            if is_cut { Err(Unkept::Partial(Box::new(found))) } else { Ok(found) }
+        };
+        let explanation = match self.answers.get(&key, load).await {
+            Ok(explanation) => explanation,
+            Err(Unkept::Partial(explanation)) => *explanation,
+            Err(Unkept::Failed(status)) => return Err(status),
+        };
+        drop(waiting);
         Ok(Response::new(v1::ExplainResponse { explanation: Some(explanation.into()) }))
+    }
+
+    type StreamExplanationStream = ReceiverStream<Result<v1::StreamExplanationResponse, Status>>;
+
+    async fn stream_explanation(
+        &self,
+        request: Request<v1::StreamExplanationRequest>,
+    ) -> Result<Response<Self::StreamExplanationStream>, Status> {
+        let deadline = Deadline::of(&request);
+        let (known, query) = self.asked(request.into_inner().query.unwrap_or_default()).await?;
+        let (sender, receiver) = mpsc::channel(STEPS_MAX);
+        let pool = self.pool.clone();
+        let work = move || {
+            let is_late = watch(deadline);
+            let is_over = || is_late() || sender.is_closed();
+            let answer = |explanation: Explanation| {
+                Ok(v1::StreamExplanationResponse { explanation: Some(explanation.into()) })
+            };
+            let found = known.explanation(&query, &is_over, &mut |found| {
+                // A reader who is slow misses this one.
+                drop(sender.try_send(answer(found)));
+            });
+            if let Ok(found) = &found {
+                record(found);
+            }
+            // Whoever has left needs no answer.
+            drop(sender.blocking_send(found.and_then(answer)));
+        };
+        spawn("explanation", async move { pool.run(work).await });
+        Ok(Response::new(ReceiverStream::new(receiver)))
     }
 }
 
 impl Server {
+    /// What is asked for, with all that is needed to answer.
+    async fn asked(
+        &self,
+        request: v1::ExplainRequest,
+    ) -> Result<(Arc<Known>, ExplainQuery), Status> {
+        let query = ExplainQuery::try_from(request).map_err(invalid_argument)?;
+        let known = self.known(query.model, query.features).await?;
+        let query = known.settled(query)?;
+        Ok((known, query))
+    }
+
     async fn known(&self, model: Digest, features: Digest) -> Result<Arc<Known>, Status> {
         let load = async {
             let place = self.stage.place();
@@ -92,82 +170,18 @@ impl Server {
     }
 }
 
-impl Known {
-    fn new(model: Model, features: &FeaturesDir) -> Result<Self, Error> {
-        let settings = features.meta().settings;
-        let model = Arc::new(model).on(features.fitted(), settings)?;
-        let panel = features.panel()?;
-        let meta = panel.meta(model.settings(settings));
-        let categories = category_units(&panel);
-        Ok(Self { model, panel, meta, categories })
-    }
-
-    fn explanation(&self, query: ExplainQuery) -> Result<wire::Explanation, Status> {
-        let ExplainQuery { model, features, series, origin, outputs, evaluations_max, seed } =
-            query;
-        let Panel { frequency, ref histories, .. } = self.panel;
-        let history = self.panel.history(&series).ok_or_else(|| not_found(&series))?;
-        let origin = self.panel.origin(origin);
-        let inputs = history.known_at(origin).ok_or_else(|| no_history(&series))?;
-        let defaults = Config::default();
-        let config = Config {
-            seed: if seed == 0 { defaults.seed } else { seed },
-            evaluations_max: evaluations_max.map(|most| most as usize),
-            ..defaults
-        };
-        let explained = InProcess {
-            model: &self.model,
-            meta: &self.meta,
-            categories: &self.categories,
-            fitted: self.model.fitted(),
-        };
-        let background = Background::of(&config, histories, history, origin)
-            .ok_or_else(|| status_of_live(&Error::NothingToExplain))?;
-        let cut = Cut::new(frequency, origin);
-        let explanation = explain(&config, &explained, history, &background, cut)
-            .map_err(|error| status_of_live(&error))?;
-        Ok(wire::Explanation {
-            series,
-            frequency,
-            origin,
-            outputs: chosen(&explanation, outputs)?,
-            players: explanation.players,
-            model,
-            features: Some(features),
-            inputs: inputs.inputs_digest(&Plan::default()),
-            n_evaluations: explanation.n_evaluations as u32,
-        })
-    }
+/// Says whether it is too late; never where there is no deadline.
+fn watch(deadline: Option<Deadline>) -> impl Fn() -> bool {
+    let is_late = deadline.map(Deadline::watch);
+    move || is_late.as_ref().is_some_and(|is_late| is_late())
 }
 
-/// The outputs that were asked for, in the order of the request; all where none was.
-fn chosen(
-    explanation: &crate::Explanation,
-    wanted: Vec<String>,
-) -> Result<Vec<ExplainedOutput>, Status> {
-    let names = &explanation.outputs;
-    let wanted = if wanted.is_empty() { names.clone() } else { wanted };
-    let explained = wanted.into_iter().enumerate().map(|(index, output)| {
-        let place = names.iter().position(|name| *name == output).ok_or_else(|| {
-            let reason = format!("is not one of `{}`", names.join("`, `"));
-            invalid_argument(Invalid::new(format!("outputs[{index}]"), reason))
-        })?;
-        let attribution = explanation.attributions[place].clone();
-        Ok(ExplainedOutput { output, attribution, served: explanation.served[place] })
-    });
-    explained.collect()
-}
-
-fn not_found(series: &Series) -> Status {
-    let message = format!("series `{series}` is not in the panel");
-    status(Code::NotFound, &message, "SERIES_NOT_FOUND")
-}
-
-fn no_history(series: &Series) -> Status {
-    let message = format!("series `{series}` has no history at the origin");
-    status(Code::FailedPrecondition, &message, "NO_HISTORY")
-}
-
-fn status_of_live(error: &Error) -> Status {
-    status_of(error.kind(), &error_chain(error), "EXPLANATION")
+/// The line of an explanation in the log, from which it can be asked for again.
+fn record(explanation: &Explanation) {
+    let Explanation {
+        series, n_evaluations, relative_error, end, background, inputs, replay, ..
+    } = explanation;
+    info!(
+        %series, n_evaluations, relative_error, ?end, %inputs, %background, ?replay, "explained"
+    );
 }

@@ -5,25 +5,23 @@ use std::path::Path;
 use std::sync::Arc;
 
 use artifacts::Folders;
-use lifecycle::{Attribution, Digest, Forecast, Period, Progress, Series};
+use lifecycle::{Digest, Forecast, Period, Progress, Series};
 use panel::History;
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use tables::{AttributionRow, FeaturesDir};
 
 use crate::background::Background;
-use crate::coalition::Coalition;
 use crate::config::Config;
 use crate::error::Error;
-use crate::estimator::{Limits, Method, estimate};
-use crate::explained::{Explained, InProcess, outputs_of};
-use crate::game::Game;
-use crate::method::Effort;
-use crate::owen;
-use crate::players::{Cut, Player, players_of};
-use crate::words::{Words, words};
+use crate::explained::{InProcess, outputs_of};
+use crate::explanation::{Explanation, Question};
+use crate::players::Cut;
+use crate::words::words;
 
-/// Greatest gap between an explanation and the published answer: rounding is far below it.
-const PUBLISHED_GAP_MAX: f64 = 1e-4;
+/// Series that are explained at once, so that one's linear algebra fills the time of another's
+/// model.
+const AT_ONCE: usize = 8;
 
 /// The artifacts that explanations are made from.
 #[derive(Debug, Clone, Copy)]
@@ -45,75 +43,6 @@ impl<'a> Inputs<'a> {
         let [features, model, forecasts] =
             ["features", "model", "forecasts"].map(|name| folders[name].as_path());
         Self { features, model, forecasts }
-    }
-}
-
-/// What the values of an explanation are. All add up to the served answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Quantity {
-    /// Shapley values of the players.
-    Shapley,
-    /// Owen values: Shapley values of families, one of them split over its pieces.
-    Owen,
-}
-
-/// One forecast explained.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Explanation {
-    /// Whose forecast.
-    pub series: Series,
-    /// From which origin.
-    pub origin: Period,
-    /// Names of the players. Length `n_players`.
-    pub players: Vec<String>,
-    /// Names of the outputs. Length `n_outputs`.
-    pub outputs: Vec<String>,
-    /// One an output.
-    pub attributions: Vec<Attribution>,
-    /// The served answer. Length `n_outputs`.
-    pub served: Vec<f64>,
-    /// Series that stood in for absent players.
-    pub background: Vec<String>,
-    /// How much each of them counts; they sum to 1.
-    pub background_weights: Vec<f64>,
-    /// Digest of those series, their inputs and weights.
-    pub background_digest: Digest,
-    /// Digest of the weights file.
-    pub weights: Digest,
-    /// What the values are; never put two in one picture.
-    pub quantity: Quantity,
-    /// How the values were estimated.
-    pub method: Method,
-    /// Half the width of a 95 % interval, in standard errors.
-    pub quantile: f64,
-    /// Model evaluations spent.
-    pub n_evaluations: usize,
-    /// Sentences for each output; empty where nothing was published.
-    pub words: Vec<Words>,
-}
-
-impl Explanation {
-    /// Replaces the served answer by the published one, which must be what the explained model
-    /// answers.
-    fn published_as(self, published: Vec<f64>) -> Result<Self, Error> {
-        for (at, attribution) in self.attributions.iter().enumerate() {
-            if attribution.gap(published[at]) > PUBLISHED_GAP_MAX {
-                return Err(Error::OtherForecasts {
-                    series: self.series,
-                    output: self.outputs[at].clone(),
-                    published: published[at],
-                    answered: self.served[at],
-                });
-            }
-        }
-        Ok(Self { served: published, ..self })
-    }
-
-    /// The greatest gap between base plus values and the served answer, over all outputs.
-    pub fn gap_max(&self) -> f64 {
-        let gaps = self.attributions.iter().zip(&self.served);
-        gaps.map(|(attribution, served)| attribution.gap(*served)).fold(0.0, f64::max)
     }
 }
 
@@ -144,26 +73,30 @@ pub fn run(
     let meta = panel.meta(model.settings(features.meta().settings));
     let weights = digest_of(&inputs.model.join("model.safetensors"))?;
     let served = latest_forecasts(inputs.forecasts)?;
-    let explained =
-        InProcess { model: &model, meta: &meta, categories: &categories, fitted: model.fitted() };
+    let explained = InProcess::new(&model, &meta, &categories);
 
     let chosen = best_selling(&panel.histories, &served, config.n_series);
     if chosen.is_empty() {
         return Err(Error::NothingToExplain);
     }
+    let one = |(history, forecast): &(&History, &Forecast)| {
+        let background = Background::of(config, &panel.histories, history, forecast.origin);
+        let Some(background) = background else { return Ok(None) };
+        let cut = Cut::new(panel.frequency, forecast.origin);
+        let question = Question { config, explained: &explained, history, background, cut };
+        let explanation = question.answer()?.published_as(outputs_of(forecast))?;
+        let words = words(&explanation);
+        Ok(Some(Explanation { weights, words, ..explanation }))
+    };
     let mut explanations = Vec::new();
-    for (done, (history, forecast)) in chosen.iter().enumerate() {
-        progress.report("explain", done as u64, chosen.len() as u64);
+    for (done, some) in chosen.chunks(AT_ONCE).enumerate() {
+        progress.report("explain", (done * AT_ONCE) as u64, chosen.len() as u64);
         if progress.is_cancelled() {
             return Err(Error::Cancelled);
         }
-        let background = Background::of(config, &panel.histories, history, forecast.origin);
-        let Some(background) = background else { continue };
-        let cut = Cut::new(panel.frequency, forecast.origin);
-        let explanation = explain(config, &explained, history, &background, cut)?;
-        let explanation = explanation.published_as(outputs_of(forecast))?;
-        let words = words(&explanation);
-        explanations.push(Explanation { weights, words, ..explanation });
+        let some: Vec<Option<Explanation>> =
+            some.par_iter().map(&one).collect::<Result<_, Error>>()?;
+        explanations.extend(some.into_iter().flatten());
     }
     progress.report("explain", chosen.len() as u64, chosen.len() as u64);
     explanations.sort_by(|a, b| a.series.cmp(&b.series));
@@ -171,74 +104,6 @@ pub fn run(
         return Err(Error::NothingToExplain);
     }
     write(output, explanations)
-}
-
-/// Splits every output for one history over its players: by Shapley values, or by Owen values where
-/// the configuration drills down into a family.
-///
-/// `served` holds this function's own answer of the full coalition; a caller that knows the served
-/// answer replaces it.
-pub fn explain(
-    config: &Config,
-    explained: &dyn Explained,
-    history: &History,
-    background: &Background<'_>,
-    cut: Cut,
-) -> Result<Explanation, Error> {
-    let quantity = config.drill_down.map_or(Quantity::Shapley, |_| Quantity::Owen);
-    let split = config.drill_down.as_ref().map_or(&config.split[..], std::slice::from_ref);
-    let players = players_of(history, split, cut);
-    let game = Game { explained, history, background, players, cut };
-    let (n_players, n_background) = (game.players.len(), background.histories.len());
-    let outputs = |coalitions: &[Coalition]| game.outputs(coalitions);
-    let (method, found) = match quantity {
-        Quantity::Shapley => {
-            let effort = Effort::within(config, n_players, n_background)?;
-            let limits = Limits {
-                tolerance: config.tolerance,
-                ..Limits::evaluations(effort.n_coalitions, config.seed)
-            };
-            (effort.method, estimate(effort.method, n_players, &limits, outputs, |_| {})?)
-        }
-        Quantity::Owen => {
-            let sizes = game.sizes();
-            affordable(config, n_players, owen::n_coalitions(&sizes) * n_background + 1)?;
-            (Method::Exact, owen::estimate(&sizes, outputs)?)
-        }
-    };
-    let served = explained.outputs(std::slice::from_ref(history), cut.origin)?;
-    Ok(Explanation {
-        series: history.series.clone(),
-        origin: cut.origin,
-        players: game.players.iter().map(|player| name(player, quantity)).collect(),
-        outputs: explained.names(),
-        attributions: found.attributions,
-        served: served.into_iter().next().unwrap_or_default(),
-        background: background.histories.iter().map(|other| other.series.to_string()).collect(),
-        background_weights: background.weights.clone(),
-        background_digest: background.digest(),
-        weights: Digest::of([]),
-        quantity,
-        method,
-        quantile: found.quantile,
-        n_evaluations: found.n_evaluations * n_background + 1,
-        words: Vec::new(),
-    })
-}
-
-/// A player's name; a piece's tells that its value is an Owen value, all others' being the Shapley
-/// values of families.
-fn name(player: &Player, quantity: Quantity) -> String {
-    let is_owen = quantity == Quantity::Owen && player.is_part();
-    player.name() + if is_owen { " (Owen)" } else { "" }
-}
-
-/// An error where the budget is below what an enumeration takes.
-fn affordable(config: &Config, n_players: usize, least: usize) -> Result<(), Error> {
-    match config.evaluations_max {
-        Some(given) if given < least => Err(Error::Budget { given, n_players, least }),
-        _ => Ok(()),
-    }
 }
 
 /// Series with the most units in the 13 weeks up to the origin, with their forecasts.
@@ -302,40 +167,4 @@ fn write(output: &Path, explanations: Vec<Explanation>) -> Result<Summary, Error
     let text = serde_json::to_vec_pretty(&summary).expect("a summary is plain data");
     std::fs::write(&path, text).map_err(|source| Error::File { path, source })?;
     Ok(summary)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn forecasts_of_another_model_are_refused() {
-        let explanation = Explanation {
-            series: Series::of("mug"),
-            origin: Period(0),
-            players: vec!["price".to_owned()],
-            outputs: vec!["units".to_owned()],
-            attributions: vec![Attribution {
-                base_value: 150.0,
-                values: vec![50.0],
-                standard_errors: vec![0.0],
-            }],
-            served: vec![200.0],
-            background: Vec::new(),
-            background_weights: Vec::new(),
-            background_digest: Digest::of([]),
-            quantity: Quantity::Shapley,
-            weights: Digest::of([]),
-            method: Method::Exact,
-            quantile: 1.96,
-            n_evaluations: 1,
-            words: Vec::new(),
-        };
-        let published = explanation.clone().published_as(vec![200.01]).expect("rounding");
-        assert_eq!(published.served, [200.01]);
-        let error = explanation.published_as(vec![201.0]).expect_err("another model");
-        assert_eq!(error.kind(), lifecycle::ErrorKind::Data);
-        let told = "series `mug`, output `units`: published is 201, the model answers 200";
-        assert!(error.to_string().ends_with(told), "{error}");
-    }
 }

@@ -4,7 +4,7 @@
 use lifecycle::Attribution;
 use serde::{Deserialize, Serialize};
 
-use crate::stage::Explanation;
+use crate::explanation::Explanation;
 
 /// Players that are named.
 const NAMED_MAX: usize = 3;
@@ -216,13 +216,13 @@ fn output_in_chinese(output: &str) -> String {
 #[cfg(test)]
 mod tests {
     use expect_test::expect;
-    use lifecycle::{Digest, Period, Series};
+    use lifecycle::{Digest, EstimateEnd, Period, Series};
 
     use super::*;
     use crate::estimator::Method;
     use crate::explained::output_names;
+    use crate::explanation::Quantity;
     use crate::players::Family;
-    use crate::stage::Quantity;
 
     fn explanation(standard_error: f64) -> Explanation {
         Explanation {
@@ -253,6 +253,8 @@ mod tests {
             method: Method::Gaussian,
             quantile: 2.0,
             n_evaluations: 1,
+            relative_error: 0.04,
+            end: EstimateEnd::Tolerance,
             words: Vec::new(),
         }
     }

@@ -2,10 +2,11 @@
 
 use std::fmt::Write;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::Subcommand;
-use lifecycle::{Day, Digest, LEVELS, LocationId, OUTLOOK_WEEKS, Series, Stage, Turn};
+use lifecycle::{Day, Digest, EstimateEnd, LEVELS, LocationId, OUTLOOK_WEEKS, Series, Stage, Turn};
 use serde_json::{Value, json};
 use wire::v1::explainer_client::ExplainerClient;
 use wire::v1::planner_client::PlannerClient;
@@ -37,9 +38,8 @@ enum What {
     Explanation {
         #[command(flatten)]
         of: Asked,
-        /// Model evaluations to spend at most; 0: as many as are exact
-        #[arg(long, default_value_t = 0)]
-        evaluations_max: u32,
+        #[command(flatten)]
+        effort: Effort,
     },
     /// How much of a product to order now
     Plan {
@@ -64,6 +64,20 @@ enum What {
         #[arg(long, default_value_t = 1.0)]
         lot_size: f64,
     },
+}
+
+/// How much an explanation may cost.
+#[derive(Debug, Clone, Copy, clap::Args)]
+struct Effort {
+    /// Model evaluations to spend at most; 0: as many as are exact
+    #[arg(long, default_value_t = 0)]
+    evaluations_max: u32,
+    /// Relative error that is good enough, such as .05
+    #[arg(long)]
+    tolerance: Option<f64>,
+    /// Milliseconds to wait: what is known by then is answered, with its error
+    #[arg(long)]
+    time_ms: Option<u64>,
 }
 
 /// Which products, by which model.
@@ -126,7 +140,7 @@ impl Asked {
 pub(crate) async fn get(flags: GetFlags) -> Result<(String, Value), Failure> {
     match flags.what {
         What::Forecast { of } => forecast(&of).await,
-        What::Explanation { of, evaluations_max } => explanation(&of, evaluations_max).await,
+        What::Explanation { of, effort } => explanation(&of, effort).await,
         What::Plan { of, lead_time, review, shortage_cost, leftover_cost, stock, lot_size } => {
             let item = |series| PlanItem {
                 series,
@@ -205,22 +219,23 @@ fn forecast_json(served: &ServedForecast) -> Value {
     })
 }
 
-async fn explanation(of: &Asked, evaluations_max: u32) -> Result<(String, Value), Failure> {
+async fn explanation(of: &Asked, effort: Effort) -> Result<(String, Value), Failure> {
     let remote = of.remote("explain", "explainer")?;
     let LastRun { model, features } = of.artifacts()?;
     let mut client = ExplainerClient::new(remote.channel());
     let (mut texts, mut values) = (Vec::new(), Vec::new());
     for series in of.series() {
         let query = ExplainQuery {
-            model,
-            features,
-            series,
             origin: of.origin,
-            outputs: Vec::new(),
-            evaluations_max: Some(evaluations_max).filter(|most| *most > 0),
-            seed: 0,
+            evaluations_max: Some(effort.evaluations_max).filter(|most| *most > 0),
+            tolerance: effort.tolerance,
+            ..ExplainQuery::new(model, features, series)
         };
-        let answer = client.explain(v1::ExplainRequest::from(query)).await;
+        let mut request = tonic::Request::new(v1::ExplainRequest::from(query));
+        if let Some(ms) = effort.time_ms {
+            request.set_timeout(Duration::from_millis(ms));
+        }
+        let answer = client.explain(request).await;
         let answer = answer.map_err(|status| remote.refused(&status))?.into_inner();
         let explanation = answer.explanation.map(Explanation::try_from).transpose();
         let explanation = explanation.map_err(|invalid| remote.malformed(&invalid))?;
@@ -245,6 +260,15 @@ fn explanation_text(explanation: &Explanation) -> String {
             text.push_str(&error);
         }
     }
+    let Explanation { n_evaluations, relative_error, end, .. } = explanation;
+    let error = 100.0 * relative_error;
+    let _ = match end {
+        EstimateEnd::Complete => writeln!(text, "exact, from {n_evaluations} evaluations"),
+        EstimateEnd::Deadline => {
+            writeln!(text, "time over at {error:.1} % error, {n_evaluations} evaluations")
+        }
+        _ => writeln!(text, "within {error:.1} %, from {n_evaluations} evaluations"),
+    };
     text
 }
 
@@ -267,6 +291,11 @@ fn explanation_json(explanation: &Explanation) -> Value {
         "features": explanation.features,
         "inputs": explanation.inputs,
         "n_evaluations": explanation.n_evaluations,
+        "relative_error": explanation.relative_error,
+        "end": explanation.end,
+        "quantile": explanation.quantile,
+        "background": explanation.background,
+        "method": explanation.replay.method,
     })
 }
 

@@ -20,3 +20,19 @@ impl Attribution {
         (total - output).abs() / output.abs().max(1.0)
     }
 }
+
+/// Why an estimate of attributions stands where it does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EstimateEnd {
+    /// It goes on.
+    Open,
+    /// Everything was evaluated: values are exact.
+    Complete,
+    /// The error is within the tolerance.
+    Tolerance,
+    /// The budget is spent.
+    Budget,
+    /// The time is over: the answer depends on the machine, so it must not be kept.
+    Deadline,
+}

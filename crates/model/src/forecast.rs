@@ -130,10 +130,8 @@ impl Model {
 
     /// The answer for one window from the raw outputs and the trees' logits for it.
     fn answer(&self, window: &Window, row: Row<'_>, trees: &TreeLogits) -> Forecast {
-        let training = &self.description.training;
         let is_whole = self.fitted.is_whole;
-        let units = &row.units[..n_steps(window) * N_UNIT_OUTPUTS];
-        let mut quantiles = self.quantiles(window, units);
+        let mut quantiles = self.quantiles(window, &row.units[..n_steps(window) * N_UNIT_OUTPUTS]);
         let cumulative_quantiles = self.dependence.cumulative_quantiles(&quantiles, is_whole);
         if is_whole {
             // A quantile of counts is a count. Left between two, it is wrong by its own definition:
@@ -142,7 +140,16 @@ impl Model {
                 *units = units.round();
             }
         }
-        let steps = units.chunks_exact(N_UNIT_OUTPUTS);
+        let forecast = self.expected(window, row, trees);
+        let units =
+            forecast.units.map(|units| UnitsForecast { quantiles, cumulative_quantiles, ..units });
+        Forecast { units, ..forecast }
+    }
+
+    /// The same without quantiles.
+    fn expected(&self, window: &Window, row: Row<'_>, trees: &TreeLogits) -> Forecast {
+        let training = &self.description.training;
+        let steps = row.units[..n_steps(window) * N_UNIT_OUTPUTS].chunks_exact(N_UNIT_OUTPUTS);
         let means = steps.map(|step| mean(step) * window.scale).collect();
         let classes = self.calibration.classes(row, trees);
         let stage = |head: usize| {
@@ -156,7 +163,7 @@ impl Model {
         Forecast {
             series: window.series.clone(),
             origin: window.origin,
-            units: Some(UnitsForecast { means, quantiles, cumulative_quantiles }),
+            units: Some(UnitsForecast { means, ..UnitsForecast::default() }),
             stage_now: stage(0),
             outlooks,
             cold_start: window.cold_start,
@@ -196,6 +203,21 @@ impl Model {
 /// Forecasts for windows, in their order. What else is in the call changes no answer beyond
 /// rounding of the last digit.
 pub fn forecast(model: &Model, windows: &[Window]) -> Vec<Forecast> {
+    answers(model, windows, Model::answer)
+}
+
+/// The same without quantiles of units, for those who do not look at them: sums over sample paths
+/// cost more than the network.
+pub fn expectations(model: &Model, windows: &[Window]) -> Vec<Forecast> {
+    answers(model, windows, Model::expected)
+}
+
+/// Forecasts for windows, by `answer` from a model with heads.
+fn answers(
+    model: &Model,
+    windows: &[Window],
+    answer: fn(&Model, &Window, Row<'_>, &TreeLogits) -> Forecast,
+) -> Vec<Forecast> {
     let chunks: Vec<&[Window]> = windows.chunks(model.network().answer_batch()).collect();
     let answers = model.workers.map(&chunks, |_, chunk| {
         let windows: Vec<&Window> = chunk.iter().collect();
@@ -203,7 +225,7 @@ pub fn forecast(model: &Model, windows: &[Window]) -> Vec<Forecast> {
         if model.description.kind.has_heads() {
             let trees = model.tree_logits(&windows);
             let rows = chunk.iter().zip(outputs.rows()).zip(&trees);
-            rows.map(|((window, row), trees)| model.answer(window, row, trees)).collect::<Vec<_>>()
+            rows.map(|((window, row), trees)| answer(model, window, row, trees)).collect::<Vec<_>>()
         } else {
             let rows = chunk.iter().zip(outputs.units.chunks_exact(outputs.horizon));
             rows.map(|(window, units)| model.means(window, units)).collect()

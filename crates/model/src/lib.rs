@@ -44,7 +44,7 @@ pub use devices::{
     Device, DeviceError, DeviceName, Precision, compute_on, devices, process_device,
 };
 pub use files::{Description, Error, FORMAT, Training, weights_from_bytes, weights_to_bytes};
-pub use forecast::{Model, forecast, paths};
+pub use forecast::{Model, expectations, forecast, paths};
 pub use heads::{
     N_STAGE_LOGITS, N_TURN_CLASSES, N_TURN_LOGITS, N_UNIT_OUTPUTS, Outputs, Row, mean, quantiles,
     softmax, softmax_of, softplus, stage_logits, turn_probabilities,

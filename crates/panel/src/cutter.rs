@@ -1,10 +1,13 @@
 //! Cuts windows and targets from histories.
 
+mod variants;
+
 use std::collections::BTreeMap;
 
 use lifecycle::Period;
 use lifecycle::trapezoid::{Filter, LAMBDA, Shapes};
 
+pub use self::variants::Variants;
 use crate::calendar::Calendar;
 use crate::life::{self, LifeNow};
 use crate::numbers::{Known, Named, numbers};
@@ -94,28 +97,47 @@ impl<'a> Cutter<'a> {
         let (Some(first), Some(last)) = (origins.iter().min(), origins.iter().max()) else {
             return Vec::new();
         };
+        let calendar = self.calendar(history, (*first, *last));
+        let mut filter = self.filter();
+        let cut = |origin: &Period| {
+            let view = self.view(history, *origin);
+            let life = self.life(&view, &calendar, &mut filter);
+            self.cut(&view, &calendar, life, plan)
+        };
+        origins.iter().map(cut).collect()
+    }
+
+    /// The calendar that windows of a history from origins within these touch.
+    fn calendar(&self, history: &History, (first, last): (Period, Period)) -> Calendar {
         let quarter = self.meta.frequency.periods_of_weeks(13) as i32;
         let season = self.fitted.seasons.season(&history.statics.category);
-        let calendar = Calendar::new(
+        Calendar::new(
             self.meta.frequency,
             season,
             first.plus(-quarter).min(history.start),
             last.plus(self.meta.n_outlook_periods() as i32),
-        );
-        let mut filter = Filter::new(self.shapes, &self.shape_prior, LAMBDA, self.fitted.hazard);
-        let category = self.category(history);
-        let cut = |origin: &Period| {
-            let view = View::new(self.meta, category, history, *origin);
-            self.cut(&view, &calendar, &mut filter, plan)
-        };
-        origins.iter().map(cut).collect()
+        )
+    }
+
+    fn filter(&self) -> Filter<'_> {
+        Filter::new(self.shapes, &self.shape_prior, LAMBDA, self.fitted.hazard)
+    }
+
+    fn view<'h>(&self, history: &'h History, origin: Period) -> View<'h> {
+        View::new(self.meta, self.category(history), history, origin)
+    }
+
+    /// What the filter says at the view's origin. It sees the view's units, their calendar, and
+    /// nothing else.
+    fn life(&self, view: &View<'_>, calendar: &Calendar, filter: &mut Filter<'_>) -> LifeNow {
+        life::look(view, calendar, filter, self.meta.outlooks(), self.meta.n_outlook_periods())
     }
 
     fn cut(
         &self,
         view: &View<'_>,
         calendar: &Calendar,
-        filter: &mut Filter<'_>,
+        mut life: LifeNow,
         plan: Option<&Plan>,
     ) -> RawWindow {
         let (meta, history) = (self.meta, view.history);
@@ -123,8 +145,6 @@ impl<'a> Cutter<'a> {
         let launch_level = self.fitted.launches.level(path);
         let scale = scale::scale(meta, view, launch_level);
         let age = scale::age(history, view);
-        let n_periods = meta.n_outlook_periods();
-        let mut life = life::look(view, calendar, filter, meta.outlooks(), n_periods);
         let cold_start = view.n_observed() < N_OBSERVED_MIN;
         if cold_start {
             life.expected = self.analogue_units(view, calendar, (scale, age));

@@ -29,7 +29,7 @@ mod window;
 
 pub use binning::{Coverage, DatedRows, Given, Offered, Sold, SoldKind, Stocked, Watched, bin};
 pub use category::{CategoryUnits, category_units};
-pub use cutter::{Cutter, Plan};
+pub use cutter::{Cutter, Plan, Variants};
 pub use fitted::Fitted;
 pub use history::{Channel, Correction, History, Panel, Statics};
 pub use launch::Launches;

@@ -7,7 +7,7 @@ use crate::calendar::Calendar;
 use crate::view::View;
 
 /// What the filter says at one origin, in multiples of one unit.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct LifeNow {
     pub(crate) stage_now: StageProbabilities,
     pub(crate) stages: [StageProbabilities; 3],

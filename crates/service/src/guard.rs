@@ -19,6 +19,7 @@ use tonic::{Code, Status};
 use tower::{Layer, Service};
 use tracing::{Instrument, debug, error, info, info_span};
 
+use crate::deadline::Deadline;
 use crate::status::status;
 use crate::tasks::{panic_text, panicked};
 
@@ -71,7 +72,7 @@ where
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let path = request.uri().path().to_owned();
         let is_health = path.starts_with(HEALTH);
         let permit = Arc::clone(&self.guard.admitted).try_acquire_owned();
@@ -84,6 +85,8 @@ where
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
         let time_limit = self.guard.time_limit;
+        let deadline = Deadline::after(time_limit, request.headers());
+        request.extensions_mut().insert(deadline);
         let span = info_span!("request", path);
         let answer = async move {
             let _permit = permit.ok();

@@ -9,7 +9,7 @@
 //! - [`Runs`] keeps long work: a bounded pool of threads, events by sequence number, watching,
 //!   cancelling, idempotent starts.
 //! - [`Stage`] turns a `Start...` request into a run that publishes an artifact; [`Cache`] keeps what
-//!   live calls need in memory.
+//!   live calls need in memory; [`Deadline`] tells them until when the client waits.
 //! - [`spawn`] and [`BlockingPool`] are the only ways to start a task or to leave the async threads.
 //! - [`status_of`] and [`kind_of`] map the four kinds of errors to gRPC and back.
 //!
@@ -17,6 +17,7 @@
 
 mod cache;
 mod clock;
+mod deadline;
 mod flags;
 mod guard;
 mod in_process;
@@ -30,6 +31,7 @@ mod tasks;
 mod tls;
 
 pub use cache::Cache;
+pub use deadline::Deadline;
 pub use flags::{Flags, RunLimits};
 pub use in_process::in_process;
 pub use logging::LogFlags;

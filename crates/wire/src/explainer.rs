@@ -1,6 +1,6 @@
 //! `lifecast.v1.Explainer`: which forecast to explain, and the explanation.
 
-use lifecycle::{Attribution, Day, Digest, Frequency, Invalid, Period, Series};
+use lifecycle::{Attribution, Day, Digest, EstimateEnd, Frequency, Invalid, Period, Series};
 
 use crate::fields::{self, NAME_BYTES_MAX};
 use crate::{series, v1};
@@ -14,8 +14,14 @@ const PLAYERS_MAX: usize = 4096;
 /// Most model evaluations of one explanation.
 const EVALUATIONS_MAX: u32 = 65_536;
 
+/// Most background series of one explanation.
+const BACKGROUND_MAX: u32 = 32;
+
+/// Most families that are split.
+const FAMILIES_MAX: usize = 16;
+
 /// Which forecast to explain, and at what effort.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ExplainQuery {
     /// Content digest of the model artifact.
     pub model: Digest,
@@ -31,6 +37,36 @@ pub struct ExplainQuery {
     pub evaluations_max: Option<u32>,
     /// Seed of the sampled coalitions.
     pub seed: u64,
+    /// Relative error that is good enough; `None`: the explainer's choice.
+    pub tolerance: Option<f64>,
+    /// Background series; `None`: the explainer's choice.
+    pub n_background: Option<u32>,
+    /// Families in pieces; empty: the explainer's choice.
+    pub split: Vec<String>,
+    /// A family to look into.
+    pub drill_down: Option<String>,
+    /// Name of the estimator; `None`: the explainer's choice.
+    pub method: Option<String>,
+}
+
+impl ExplainQuery {
+    /// A query that leaves all choices to the explainer, from the last period of the features.
+    pub fn new(model: Digest, features: Digest, series: Series) -> Self {
+        Self {
+            model,
+            features,
+            series,
+            origin: None,
+            outputs: Vec::new(),
+            evaluations_max: None,
+            seed: 0,
+            tolerance: None,
+            n_background: None,
+            split: Vec::new(),
+            drill_down: None,
+            method: None,
+        }
+    }
 }
 
 /// One output of a forecast, split over the players.
@@ -65,6 +101,16 @@ pub struct Explanation {
     pub inputs: Digest,
     /// Model evaluations spent.
     pub n_evaluations: u32,
+    /// What the relative error of the values is likely to be within.
+    pub relative_error: f64,
+    /// Why there are no more evaluations.
+    pub end: EstimateEnd,
+    /// Half the width of a 95 % interval, in standard errors.
+    pub quantile: f64,
+    /// Digest of the background.
+    pub background: Digest,
+    /// The query that has this answer again.
+    pub replay: ExplainQuery,
 }
 
 impl TryFrom<v1::ExplainRequest> for ExplainQuery {
@@ -79,14 +125,24 @@ impl TryFrom<v1::ExplainRequest> for ExplainQuery {
             outputs,
             evaluations_max,
             seed,
+            tolerance,
+            n_background,
+            split,
+            drill_down,
+            method,
         } = message;
         fields::length("outputs", &outputs, 0..=OUTPUTS_MAX)?;
         fields::distinct("outputs", &outputs, |output| output)?;
-        if evaluations_max > EVALUATIONS_MAX {
-            let reason = format!("must be at most {EVALUATIONS_MAX}");
-            return Err(Invalid::new("evaluations_max", reason));
-        }
+        fields::length("split", &split, 0..=FAMILIES_MAX)?;
+        fields::distinct("split", &split, |family| family)?;
+        let limited = |field: &str, value: u32, most: u32| {
+            let reason = format!("must be at most {most}");
+            if value > most { Err(Invalid::new(field, reason)) } else { Ok(value) }
+        };
+        let evaluations_max = limited("evaluations_max", evaluations_max, EVALUATIONS_MAX)?;
+        let n_background = limited("n_background", n_background, BACKGROUND_MAX)?;
         let name = |name| fields::required_text("", name, NAME_BYTES_MAX);
+        let choice = |field: &str, text| fields::optional_text(field, text, NAME_BYTES_MAX);
         Ok(Self {
             model: fields::digest("model", &model)?,
             features: fields::digest("features", &features)?,
@@ -95,14 +151,32 @@ impl TryFrom<v1::ExplainRequest> for ExplainQuery {
             outputs: fields::each("outputs", outputs, name)?,
             evaluations_max: Some(evaluations_max).filter(|most| *most > 0),
             seed,
+            tolerance: Some(fields::within("tolerance", tolerance, 0.0..=1.0)?)
+                .filter(|tolerance| *tolerance > 0.0),
+            n_background: Some(n_background).filter(|n| *n > 0),
+            split: fields::each("split", split, name)?,
+            drill_down: choice("drill_down", drill_down)?,
+            method: choice("method", method)?,
         })
     }
 }
 
 impl From<ExplainQuery> for v1::ExplainRequest {
     fn from(query: ExplainQuery) -> Self {
-        let ExplainQuery { model, features, series, origin, outputs, evaluations_max, seed } =
-            query;
+        let ExplainQuery {
+            model,
+            features,
+            series,
+            origin,
+            outputs,
+            evaluations_max,
+            seed,
+            tolerance,
+            n_background,
+            split,
+            drill_down,
+            method,
+        } = query;
         Self {
             model: model.to_string(),
             features: features.to_string(),
@@ -111,6 +185,11 @@ impl From<ExplainQuery> for v1::ExplainRequest {
             outputs,
             evaluations_max: evaluations_max.unwrap_or_default(),
             seed,
+            tolerance: tolerance.unwrap_or_default(),
+            n_background: n_background.unwrap_or_default(),
+            split,
+            drill_down: drill_down.unwrap_or_default(),
+            method: method.unwrap_or_default(),
         }
     }
 }
@@ -129,6 +208,11 @@ impl TryFrom<v1::Explanation> for Explanation {
             features_digest,
             inputs_digest,
             n_evaluations,
+            relative_error,
+            end,
+            quantile,
+            background_digest,
+            replay,
         } = message;
         fields::length("players", &players, 0..=PLAYERS_MAX)?;
         fields::length("attributions", &attributions, 0..=OUTPUTS_MAX)?;
@@ -146,6 +230,12 @@ impl TryFrom<v1::Explanation> for Explanation {
             features: fields::optional_digest("features_digest", &features_digest)?,
             inputs: fields::digest("inputs_digest", &inputs_digest)?,
             n_evaluations,
+            relative_error: fields::amount("relative_error", relative_error)?,
+            end: estimate_end(end)?,
+            quantile: fields::amount("quantile", quantile)?,
+            background: fields::digest("background_digest", &background_digest)?,
+            replay: ExplainQuery::try_from(fields::required("replay", replay)?)
+                .map_err(fields::at("replay"))?,
         })
     }
 }
@@ -162,6 +252,11 @@ impl From<Explanation> for v1::Explanation {
             features,
             inputs,
             n_evaluations,
+            relative_error,
+            end,
+            quantile,
+            background,
+            replay,
         } = explanation;
         Self {
             series: Some(series.into()),
@@ -173,6 +268,11 @@ impl From<Explanation> for v1::Explanation {
             features_digest: fields::digest_text(features),
             inputs_digest: inputs.to_string(),
             n_evaluations,
+            relative_error,
+            end: end_number(end),
+            quantile,
+            background_digest: background.to_string(),
+            replay: Some(replay.into()),
         }
     }
 }
@@ -182,6 +282,26 @@ impl From<ExplainedOutput> for v1::Attribution {
         let Attribution { base_value, values, standard_errors } = attribution;
         Self { output, base_value, values, standard_errors, served }
     }
+}
+
+/// In the order of [`v1::EstimateEnd`].
+const ENDS: [(EstimateEnd, v1::EstimateEnd); 5] = [
+    (EstimateEnd::Open, v1::EstimateEnd::Open),
+    (EstimateEnd::Complete, v1::EstimateEnd::Complete),
+    (EstimateEnd::Tolerance, v1::EstimateEnd::Tolerance),
+    (EstimateEnd::Budget, v1::EstimateEnd::Budget),
+    (EstimateEnd::Deadline, v1::EstimateEnd::Deadline),
+];
+
+fn estimate_end(number: i32) -> Result<EstimateEnd, Invalid> {
+    let found = ENDS.iter().find(|(_, message)| *message as i32 == number);
+    let unknown = || Invalid::new("end", format!("{number} is no end of an estimate"));
+    found.map(|(end, _)| *end).ok_or_else(unknown)
+}
+
+fn end_number(end: EstimateEnd) -> i32 {
+    let found = ENDS.iter().find(|(known, _)| *known == end);
+    found.map_or(0, |(_, message)| *message as i32)
 }
 
 fn explained(message: v1::Attribution, n_players: usize) -> Result<ExplainedOutput, Invalid> {

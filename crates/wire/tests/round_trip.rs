@@ -5,10 +5,10 @@ use std::fmt::Debug;
 use std::time::{Duration, SystemTime};
 
 use lifecycle::{
-    Attribution, Day, Digest, ErrorKind, Forecast, Frequency, Invalid, LocationId, N_LEVELS,
-    Outlook, Period, ProductId, Score, Series, StageProbabilities, UnitsForecast,
+    Attribution, Day, Digest, ErrorKind, EstimateEnd, Forecast, Frequency, Invalid, LocationId,
+    N_LEVELS, Outlook, Period, ProductId, Score, Series, StageProbabilities, UnitsForecast,
 };
-use proptest::collection::{btree_map, vec};
+use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option;
 use proptest::prelude::*;
 use prost::Message;
@@ -163,6 +163,33 @@ fn start() -> impl Strategy<Value = Start> {
         .prop_map(|(request_id, config_toml, inputs)| Start { request_id, config_toml, inputs })
 }
 
+fn explain_query() -> impl Strategy<Value = ExplainQuery> {
+    let numbers = (option::of(1..65_536_u32), option::of(0.01..1.0_f64), option::of(1..33_u32));
+    let names = (btree_set(name(), 0..3), option::of(name()), option::of(name()));
+    (digest(), digest(), series(), origin(), numbers, names).prop_map(
+        |(model, features, series, origin, numbers, (split, drill_down, method))| {
+            let (evaluations_max, tolerance, n_background) = numbers;
+            ExplainQuery {
+                origin,
+                outputs: vec!["halved 13".to_owned()],
+                evaluations_max,
+                seed: 7,
+                tolerance,
+                n_background,
+                split: split.into_iter().collect(),
+                drill_down,
+                method,
+                ..ExplainQuery::new(model, features, series)
+            }
+        },
+    )
+}
+
+fn estimate_end() -> impl Strategy<Value = EstimateEnd> {
+    use EstimateEnd::{Budget, Complete, Deadline, Open, Tolerance};
+    proptest::sample::select(vec![Open, Complete, Tolerance, Budget, Deadline])
+}
+
 fn explanation() -> impl Strategy<Value = Explanation> {
     let output = |n| {
         let errors = vec(0.0..10.0_f64, n);
@@ -175,10 +202,12 @@ fn explanation() -> impl Strategy<Value = Explanation> {
         )
     };
     let split = (0..5_usize).prop_flat_map(move |n| (vec(name(), n), vec(output(n), 0..3)));
-    let digests = (digest(), option::of(digest()), digest());
-    (series(), period(), split, digests, any::<u32>()).prop_map(
-        |(series, (frequency, origin), split, (model, features, inputs), n_evaluations)| {
-            let (players, outputs) = split;
+    let digests = (digest(), option::of(digest()), digest(), digest());
+    let spent = (any::<u32>(), 0.0..9.0_f64, estimate_end(), 1.0..4.0_f64);
+    (series(), period(), split, digests, spent, explain_query()).prop_map(
+        |(series, (frequency, origin), (players, outputs), digests, spent, replay)| {
+            let (model, features, inputs, background) = digests;
+            let (n_evaluations, relative_error, end, quantile) = spent;
             Explanation {
                 series,
                 frequency,
@@ -189,6 +218,11 @@ fn explanation() -> impl Strategy<Value = Explanation> {
                 features,
                 inputs,
                 n_evaluations,
+                relative_error,
+                end,
+                quantile,
+                background,
+                replay,
             }
         },
     )
@@ -301,18 +335,15 @@ proptest! {
         series in series(),
         digests in (digest(), digest()),
         origin in origin(),
-        budget in option::of(1..65_536_u32),
+        explained in explain_query(),
         items in btree_map(0..1_u8, plan_item(), 1),
     ) {
         let (model, features) = digests;
         check::<_, v1::PredictRequest>(ForecastQuery {
             model, features, series: vec![series.clone()], origin,
         });
-        check::<_, v1::GetInputsRequest>(InputsQuery { features, series: series.clone(), origin });
-        check::<_, v1::ExplainRequest>(ExplainQuery {
-            model, features, series, origin, outputs: vec!["halved 13".to_owned()],
-            evaluations_max: budget, seed: 7,
-        });
+        check::<_, v1::GetInputsRequest>(InputsQuery { features, series, origin });
+        check::<_, v1::ExplainRequest>(explained);
         check::<_, v1::PlanRequest>(PlanQuery {
             model, features, origin, items: items.into_values().collect(),
         });

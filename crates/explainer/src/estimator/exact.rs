@@ -1,31 +1,38 @@
 //! Every pair: values without an error, by enumeration (Shapley 1953).
+//!
+//! Pairs come by leverage score, so that what is known before the end is a regression's.
 
 use lifecycle::Attribution;
+use rand::Rng;
 
 use super::Estimator;
 use super::pairs::{Pair, Seen};
+use super::regression::Regression;
 
 /// Pairs asked for at once.
-const BATCH: usize = 128;
+const BATCH: usize = 64;
 
-/// The estimator; where the budget ends first, nothing is known but the total.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Exact;
+/// The estimator.
+#[derive(Debug, Clone)]
+pub(crate) struct Exact(Regression);
+
+impl Exact {
+    /// Nothing seen.
+    pub(crate) fn new(n_players: usize, rng: &mut impl Rng) -> Self {
+        Self(Regression::leverage(n_players, rng))
+    }
+}
 
 impl Estimator for Exact {
     fn ask(&mut self, seen: &Seen, n_max: usize) -> Vec<Pair> {
-        let n_seen = seen.pairs.len();
-        (n_seen..n_seen + BATCH.min(n_max)).collect()
+        self.0.next(seen, BATCH.min(n_max))
     }
 
     fn estimate(&mut self, seen: &Seen) -> Vec<Attribution> {
-        let unknown = vec![f64::INFINITY; seen.n_players];
-        let of_output =
-            |output| seen.attribution(output, vec![0.0; seen.n_players], unknown.clone());
-        (0..seen.odd.len()).map(of_output).collect()
+        self.0.estimate(seen)
     }
 
-    fn quantile(&self, _: &Seen) -> f64 {
-        super::NORMAL_QUANTILE
+    fn quantile(&self, seen: &Seen) -> f64 {
+        self.0.quantile(seen)
     }
 }

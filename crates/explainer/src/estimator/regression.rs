@@ -11,9 +11,8 @@
 //! Errors are by the jackknife that leaves out one pair at a time, in closed form (Miller 1974),
 //! with a finite-population correction: a pair that was sure to be drawn adds none.
 
-use faer::linalg::solvers::Solve;
-use faer::{Mat, Side};
 use lifecycle::Attribution;
+use nalgebra::DMatrix;
 use rand::Rng;
 
 use super::pairs::{Pair, Seen, players_of_term, share};
@@ -56,13 +55,16 @@ impl Regression {
     pub(crate) fn odd(n_players: usize, rng: &mut impl Rng) -> Self {
         Self { has_interactions: true, ..Self::leverage(n_players, rng) }
     }
+
+    /// So many pairs that follow those seen.
+    pub(crate) fn next(&self, seen: &Seen, n_new: usize) -> Vec<Pair> {
+        self.order.pairs().iter().copied().skip(seen.pairs.len() - 1).take(n_new).collect()
+    }
 }
 
 impl Estimator for Regression {
     fn ask(&mut self, seen: &Seen, n_max: usize) -> Vec<Pair> {
-        let n_seen = seen.pairs.len();
-        let n_new = growth(n_seen, seen.n_players + 1, n_max);
-        self.order.pairs().iter().copied().skip(n_seen - 1).take(n_new).collect()
+        self.next(seen, growth(seen.pairs.len(), seen.n_players + 1, n_max))
     }
 
     fn estimate(&mut self, seen: &Seen) -> Vec<Attribution> {
@@ -96,11 +98,11 @@ struct Sample<'a> {
 /// A least-squares solution.
 struct Fit {
     /// Coefficients of the terms. Shape `[n_terms, n_outputs]`.
-    coefficients: Mat<f64>,
+    coefficients: DMatrix<f64>,
     /// What they do not tell, by the root of the weight. Shape `[n_sampled, n_outputs]`.
-    residuals: Mat<f64>,
+    residuals: DMatrix<f64>,
     /// By how much a unit of a residual changes each coefficient. Shape `[n_terms, n_sampled]`.
-    influences: Mat<f64>,
+    influences: DMatrix<f64>,
     /// How much of a pair the fit follows. Length `n_sampled`.
     leverages: Vec<f64>,
 }
@@ -129,7 +131,7 @@ impl<'a> Sample<'a> {
 
     /// How much of the residuals of all outputs each term would tell. Length
     /// `2^(n_players - 1)`.
-    fn told(&self, residuals: &Mat<f64>) -> Vec<f64> {
+    fn told(&self, residuals: &DMatrix<f64>) -> Vec<f64> {
         let mut told = vec![0.0; self.seen.n_possible()];
         for output in 0..residuals.ncols() {
             let of_pair = |pair: usize| residuals[(pair, output)];
@@ -154,24 +156,24 @@ impl<'a> Sample<'a> {
         let mean = |output: usize| self.seen.odd[output][0] / n_terms as f64;
         let sum = |pair: &Pair| self.terms.iter().map(|term| sign(*term, *pair)).sum::<f64>();
         let sums: Vec<f64> = self.pairs.iter().map(sum).collect();
-        let design = Mat::from_fn(self.pairs.len(), n_terms, |pair, term| {
+        let design = DMatrix::from_fn(self.pairs.len(), n_terms, |pair, term| {
             let centred = sign(self.terms[term], self.pairs[pair]) - sums[pair] / n_terms as f64;
             centred * self.roots[pair]
         });
-        let target = Mat::from_fn(self.pairs.len(), n_outputs, |pair, output| {
+        let target = DMatrix::from_fn(self.pairs.len(), n_outputs, |pair, output| {
             (self.seen.odd[output][pair + 1] - mean(output) * sums[pair]) * self.roots[pair]
         });
         let mut normal = design.transpose() * &design;
         let trace: f64 = (0..n_terms).map(|term| normal[(term, term)]).sum();
         let size = trace.max(f64::MIN_POSITIVE) / n_terms as f64;
-        normal += Mat::from_fn(n_terms, n_terms, |row, column| {
+        normal += DMatrix::from_fn(n_terms, n_terms, |row, column| {
             // The mean's direction, which the design lacks, and what rounding takes away.
             size / n_terms as f64 + if row == column { 1e-10 * size } else { 0.0 }
         });
-        let factor = normal.llt(Side::Lower);
+        let factor = normal.cholesky();
         let influences = factor.map_or_else(
-            |_| Mat::zeros(n_terms, self.pairs.len()),
-            |factor| factor.solve(design.transpose()),
+            || DMatrix::zeros(n_terms, self.pairs.len()),
+            |factor| factor.solve(&design.transpose()),
         );
         let solved = &influences * &target;
         let residuals = &target - &design * &solved;
@@ -179,7 +181,7 @@ impl<'a> Sample<'a> {
             (0..n_terms).map(|term| design[(pair, term)] * influences[(term, pair)]).sum()
         };
         Fit {
-            coefficients: solved + Mat::from_fn(n_terms, n_outputs, |_, output| mean(output)),
+            coefficients: solved + DMatrix::from_fn(n_terms, n_outputs, |_, output| mean(output)),
             residuals,
             leverages: (0..self.pairs.len()).map(leverage).collect(),
             influences,
@@ -191,7 +193,7 @@ impl<'a> Sample<'a> {
         let n_players = self.seen.n_players;
         let widening = if self.terms.len() > n_players { CHOSEN } else { 1.0 };
         let fit = self.fit();
-        let shares = Mat::from_fn(n_players, self.terms.len(), |player, term| {
+        let shares = DMatrix::from_fn(n_players, self.terms.len(), |player, term| {
             share(n_players, self.terms[term], player)
         });
         let (values, influences) = (&shares * &fit.coefficients, &shares * &fit.influences);

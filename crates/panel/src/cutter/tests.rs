@@ -120,6 +120,29 @@ fn many_origins_give_the_bytes_of_each_alone() {
 }
 
 #[test]
+fn variants_give_the_bytes_of_each_alone() {
+    let panel = panel(Frequency::Week, 130, 18);
+    let fitted = fit(&panel);
+    let meta = panel.meta(SETTINGS);
+    let categories = category_units(&panel);
+    let cutter = Cutter::new(&meta, &categories, &fitted);
+    let variants = Variants::new(cutter.clone());
+    let origin = panel.start.plus(110);
+    for history in &panel.histories {
+        let mut sold_out = history.clone();
+        sold_out.channels[Channel::InStock as usize] = vec![0.0; history.n_periods()];
+        let mut moved = history.clone();
+        moved.statics.category = vec!["toys".to_owned()];
+        let mut unpriced = history.clone();
+        unpriced.channels[Channel::Price as usize].clear();
+        for variant in [history, &sold_out, &moved, &unpriced, history] {
+            let alone = cutter.windows(variant, &[origin]).remove(0);
+            assert_eq!(variants.window(variant, origin), alone, "{}", history.series);
+        }
+    }
+}
+
+#[test]
 fn every_number_has_its_name_and_every_value_is_finite() {
     for (frequency, n_periods) in
         [(Frequency::Week, 130), (Frequency::Day, 400), (Frequency::Month, 50)]

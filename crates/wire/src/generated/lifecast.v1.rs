@@ -2147,7 +2147,7 @@ pub struct StartExplanationResponse {
     #[prost(message, optional, tag = "1")]
     pub run: ::core::option::Option<Run>,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ExplainRequest {
     /// Content digest of the model artifact, 64 hexadecimal digits.
     #[prost(string, tag = "1")]
@@ -2172,9 +2172,39 @@ pub struct ExplainRequest {
     /// for 1.
     #[prost(uint64, tag = "7")]
     pub seed: u64,
+    /// Relative error that is good enough: the length of the vector of 95 % half-widths over that of
+    /// the values, for each output; 0 to 1, 0 stands for .05.
+    #[prost(double, tag = "8")]
+    pub tolerance: f64,
+    /// Background series that stand in for what is absent, at most 32; 0 stands for 8.
+    #[prost(uint32, tag = "9")]
+    pub n_background: u32,
+    /// Families whose pieces are players of their own, among `sales`, `price`, `promotion`, `stock`,
+    /// `traffic`, `category`, `brand`; empty: `sales`; `none` alone: all families whole.
+    #[prost(string, repeated, tag = "10")]
+    pub split: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// A family to look into by Owen values, over all others whole, in place of `split`; empty: none.
+    /// Such values are known all at once, so no deadline cuts them short.
+    #[prost(string, tag = "11")]
+    pub drill_down: ::prost::alloc::string::String,
+    /// `exact`, `permutation`, `leverage`, `odd` or `gaussian`; empty: by players and budget.
+    #[prost(string, tag = "12")]
+    pub method: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ExplainResponse {
+    #[prost(message, optional, tag = "1")]
+    pub explanation: ::core::option::Option<Explanation>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct StreamExplanationRequest {
+    /// What to explain.
+    #[prost(message, optional, tag = "1")]
+    pub query: ::core::option::Option<ExplainRequest>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct StreamExplanationResponse {
+    /// What is known so far.
     #[prost(message, optional, tag = "1")]
     pub explanation: ::core::option::Option<Explanation>,
 }
@@ -2206,6 +2236,23 @@ pub struct Explanation {
     /// Model evaluations spent.
     #[prost(uint32, tag = "9")]
     pub n_evaluations: u32,
+    /// What the relative error of the values is likely to be within: that of the output which is
+    /// known least.
+    #[prost(double, tag = "10")]
+    pub relative_error: f64,
+    /// Why there are no more evaluations.
+    #[prost(enumeration = "EstimateEnd", tag = "11")]
+    pub end: i32,
+    /// Half the width of a 95 % interval, in standard errors.
+    #[prost(double, tag = "12")]
+    pub quantile: f64,
+    /// SHA-256 of the background: its series, their inputs and weights.
+    #[prost(string, tag = "13")]
+    pub background_digest: ::prost::alloc::string::String,
+    /// The request that has this answer again, however much time it is given: nothing in it is left to
+    /// be chosen. With the digests above it is the record of this explanation.
+    #[prost(message, optional, tag = "14")]
+    pub replay: ::core::option::Option<ExplainRequest>,
 }
 /// One output, split over its players. Every number has the unit of that output.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -2225,6 +2272,51 @@ pub struct Attribution {
     /// The answer that the predictor serves.
     #[prost(double, tag = "5")]
     pub served: f64,
+}
+/// Why an estimate stands where it does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum EstimateEnd {
+    /// Never sent.
+    Unspecified = 0,
+    /// It goes on: more follows in the stream.
+    Open = 1,
+    /// Everything was evaluated: values are exact.
+    Complete = 2,
+    /// The error is within the tolerance.
+    Tolerance = 3,
+    /// The budget is spent.
+    Budget = 4,
+    /// The client's time was over.
+    Deadline = 5,
+}
+impl EstimateEnd {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "ESTIMATE_END_UNSPECIFIED",
+            Self::Open => "ESTIMATE_END_OPEN",
+            Self::Complete => "ESTIMATE_END_COMPLETE",
+            Self::Tolerance => "ESTIMATE_END_TOLERANCE",
+            Self::Budget => "ESTIMATE_END_BUDGET",
+            Self::Deadline => "ESTIMATE_END_DEADLINE",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "ESTIMATE_END_UNSPECIFIED" => Some(Self::Unspecified),
+            "ESTIMATE_END_OPEN" => Some(Self::Open),
+            "ESTIMATE_END_COMPLETE" => Some(Self::Complete),
+            "ESTIMATE_END_TOLERANCE" => Some(Self::Tolerance),
+            "ESTIMATE_END_BUDGET" => Some(Self::Budget),
+            "ESTIMATE_END_DEADLINE" => Some(Self::Deadline),
+            _ => None,
+        }
+    }
 }
 /// Generated client implementations.
 pub mod explainer_client {
@@ -2355,10 +2447,14 @@ pub mod explainer_client {
         /// Explains the forecast of one series: base value and values add up to the answer that
         /// `Predictor.Predict` serves, within 1e-4 relative.
         ///
+        /// A client that sets a deadline gets what is known shortly before it, with its error, and `end`
+        /// says so. What a deadline did not cut short is kept for those who ask again.
+        ///
         /// * INVALID_ARGUMENT: an unknown or repeated output, more than 16, a budget too small or over
-        ///  65,536, or a malformed digest
+        ///  65,536, another setting out of range, or a malformed digest
         /// * NOT_FOUND: no such model, features or series
         /// * FAILED_PRECONDITION: the series has no history at the origin
+        /// * DEADLINE_EXCEEDED: the time was over before anything could be told of errors
         /// * UNAVAILABLE: features or model cannot be read now; try again
         pub async fn explain(
             &mut self,
@@ -2383,6 +2479,34 @@ pub mod explainer_client {
             req.extensions_mut()
                 .insert(GrpcMethod::new("lifecast.v1.Explainer", "Explain"));
             self.inner.unary(req, path, codec).await
+        }
+        /// The same, with every estimate on the way: each adds up to the served answer and has its error,
+        /// and `end` of the last one says why it is the last. A slow reader misses some.
+        ///
+        /// * the errors of Explain
+        pub async fn stream_explanation(
+            &mut self,
+            request: impl tonic::IntoRequest<super::StreamExplanationRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::StreamExplanationResponse>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/lifecast.v1.Explainer/StreamExplanation",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("lifecast.v1.Explainer", "StreamExplanation"));
+            self.inner.server_streaming(req, path, codec).await
         }
     }
 }
@@ -2419,15 +2543,39 @@ pub mod explainer_server {
         /// Explains the forecast of one series: base value and values add up to the answer that
         /// `Predictor.Predict` serves, within 1e-4 relative.
         ///
+        /// A client that sets a deadline gets what is known shortly before it, with its error, and `end`
+        /// says so. What a deadline did not cut short is kept for those who ask again.
+        ///
         /// * INVALID_ARGUMENT: an unknown or repeated output, more than 16, a budget too small or over
-        ///  65,536, or a malformed digest
+        ///  65,536, another setting out of range, or a malformed digest
         /// * NOT_FOUND: no such model, features or series
         /// * FAILED_PRECONDITION: the series has no history at the origin
+        /// * DEADLINE_EXCEEDED: the time was over before anything could be told of errors
         /// * UNAVAILABLE: features or model cannot be read now; try again
         async fn explain(
             &self,
             request: tonic::Request<super::ExplainRequest>,
         ) -> std::result::Result<tonic::Response<super::ExplainResponse>, tonic::Status>;
+        /// Server streaming response type for the StreamExplanation method.
+        type StreamExplanationStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<
+                    super::StreamExplanationResponse,
+                    tonic::Status,
+                >,
+            >
+            + std::marker::Send
+            + 'static;
+        /// The same, with every estimate on the way: each adds up to the served answer and has its error,
+        /// and `end` of the last one says why it is the last. A slow reader misses some.
+        ///
+        /// * the errors of Explain
+        async fn stream_explanation(
+            &self,
+            request: tonic::Request<super::StreamExplanationRequest>,
+        ) -> std::result::Result<
+            tonic::Response<Self::StreamExplanationStream>,
+            tonic::Status,
+        >;
     }
     /// Splits predictions over groups of inputs (players) by Shapley values, with standard errors.
     #[derive(Debug)]
@@ -2590,6 +2738,53 @@ pub mod explainer_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/lifecast.v1.Explainer/StreamExplanation" => {
+                    #[allow(non_camel_case_types)]
+                    struct StreamExplanationSvc<T: Explainer>(pub Arc<T>);
+                    impl<
+                        T: Explainer,
+                    > tonic::server::ServerStreamingService<
+                        super::StreamExplanationRequest,
+                    > for StreamExplanationSvc<T> {
+                        type Response = super::StreamExplanationResponse;
+                        type ResponseStream = T::StreamExplanationStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::StreamExplanationRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Explainer>::stream_explanation(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = StreamExplanationSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)

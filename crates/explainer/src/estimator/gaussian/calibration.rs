@@ -4,9 +4,6 @@
 //! prior right, the squares of what it misses by, in standard deviations, would be 1 on average
 //! (prequential, Dawid 1984). Where they are more, standard errors are widened by as much.
 
-use faer::linalg::triangular_solve::solve_lower_triangular_in_place;
-use faer::{Par, Side};
-
 use super::fit::{covariance, varying};
 use super::prior::{Kernel, Prior};
 use crate::estimator::pairs::Seen;
@@ -31,10 +28,10 @@ impl Calibration {
     pub(crate) fn learn(&mut self, prior: &Prior, seen: &Seen) {
         let (n_fitted, n_pairs) = (self.n_fitted, seen.pairs.len());
         self.n_fitted = n_pairs;
-        let factor = covariance(&Kernel::new(&prior.variances()), seen).llt(Side::Lower);
-        let (Ok(factor), true) = (factor, n_fitted > 0) else { return };
+        let factor = covariance(&Kernel::new(&prior.variances()), seen).cholesky();
+        let (Some(factor), true) = (factor, n_fitted > 0) else { return };
         let mut standard = varying(seen);
-        solve_lower_triangular_in_place(factor.L(), standard.as_mut(), Par::Seq);
+        factor.l_dirty().solve_lower_triangular_mut(&mut standard);
         let squares = |output: usize, pairs: std::ops::Range<usize>| {
             pairs.map(|pair| standard[(pair, output)].powi(2)).sum::<f64>()
         };

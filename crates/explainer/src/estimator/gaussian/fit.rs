@@ -3,8 +3,7 @@
 //! Each output has its own scale, which is set to its best (profiled out); the rest is shared. The
 //! slope by all variances of terms is one Walsh-Hadamard transform of the slope by covariances.
 
-use faer::linalg::solvers::{DenseSolveCore, Llt, Solve};
-use faer::{Mat, Side};
+use nalgebra::{Cholesky, DMatrix, Dyn};
 
 use super::prior::{Kernel, Prior};
 use crate::estimator::pairs::Seen;
@@ -17,9 +16,9 @@ const STEPS_MAX: usize = 12;
 const GAIN_LEAST: f64 = 1e-3;
 
 /// The covariance matrix of what was seen. Shape `[n_pairs, n_pairs]`.
-pub(crate) fn covariance(kernel: &Kernel, seen: &Seen) -> Mat<f64> {
+pub(crate) fn covariance(kernel: &Kernel, seen: &Seen) -> DMatrix<f64> {
     let n_pairs = seen.pairs.len();
-    Mat::from_fn(n_pairs, n_pairs, |row, column| {
+    DMatrix::from_fn(n_pairs, n_pairs, |row, column| {
         let nugget = if row == column { kernel.nugget() } else { 0.0 };
         kernel.at(seen.pairs[row], seen.pairs[column]) + nugget
     })
@@ -27,11 +26,11 @@ pub(crate) fn covariance(kernel: &Kernel, seen: &Seen) -> Mat<f64> {
 
 /// The factor of the covariance matrix; where rounding makes that indefinite, with more on its
 /// diagonal.
-pub(crate) fn factor(kernel: &Kernel, seen: &Seen) -> Llt<f64> {
+pub(crate) fn factor(kernel: &Kernel, seen: &Seen) -> Cholesky<f64, Dyn> {
     let mut covariance = covariance(kernel, seen);
     let mut more = kernel.nugget();
     loop {
-        if let Ok(factor) = covariance.llt(Side::Lower) {
+        if let Some(factor) = covariance.clone().cholesky() {
             return factor;
         }
         // It ends: once the diagonal dominates there is a factor.
@@ -44,14 +43,14 @@ pub(crate) fn factor(kernel: &Kernel, seen: &Seen) -> Llt<f64> {
 }
 
 /// Odd parts of the outputs that vary by more than rounding. Shape `[n_pairs, n_varying]`.
-pub(crate) fn varying(seen: &Seen) -> Mat<f64> {
+pub(crate) fn varying(seen: &Seen) -> DMatrix<f64> {
     let varies = |(odd, base): &(&Vec<f64>, &f64)| {
         let least = f64::EPSILON.sqrt() * base.abs();
         odd.iter().any(|odd| odd.abs() > least)
     };
     let outputs: Vec<&Vec<f64>> =
         seen.odd.iter().zip(&seen.base_values).filter(varies).map(|(odd, _)| odd).collect();
-    Mat::from_fn(seen.pairs.len(), outputs.len(), |pair, output| outputs[output][pair])
+    DMatrix::from_fn(seen.pairs.len(), outputs.len(), |pair, output| outputs[output][pair])
 }
 
 /// Improves the prior by what was seen.
@@ -68,10 +67,10 @@ pub(crate) fn fit(prior: &Prior, seen: &Seen) -> Prior {
 
 /// Negative logarithm of the posterior of the parameters, a mean over outputs, and its slope;
 /// nothing where the covariance is no such.
-fn loss(prior: &Prior, seen: &Seen, odd: &Mat<f64>) -> Option<(f64, Vec<f64>)> {
+fn loss(prior: &Prior, seen: &Seen, odd: &DMatrix<f64>) -> Option<(f64, Vec<f64>)> {
     let variances = prior.variances();
     let kernel = Kernel::new(&variances);
-    let factor = covariance(&kernel, seen).llt(Side::Lower).ok()?;
+    let factor = covariance(&kernel, seen).cholesky()?;
     let (n_pairs, n_outputs) = (odd.nrows(), odd.ncols());
     let weights = factor.solve(odd);
     let inverse = factor.inverse();
@@ -79,12 +78,12 @@ fn loss(prior: &Prior, seen: &Seen, odd: &Mat<f64>) -> Option<(f64, Vec<f64>)> {
     let fits: Vec<f64> = (0..n_outputs)
         .map(|output| (0..n_pairs).map(|pair| odd[(pair, output)] * weights[(pair, output)]).sum())
         .collect();
-    let log_determinant: f64 = (0..n_pairs).map(|pair| factor.L()[(pair, pair)].ln()).sum();
+    let log_determinant: f64 = (0..n_pairs).map(|pair| factor.l_dirty()[(pair, pair)].ln()).sum();
     let log_scales: f64 = fits.iter().map(|fit: &f64| (fit / n_pairs as f64).ln()).sum();
     let (surprise, mut slopes) = prior.surprise();
     let loss = n_pairs as f64 / 2.0 * log_scales / n_outputs as f64 + log_determinant + surprise;
 
-    let scaled = Mat::from_fn(n_pairs, n_outputs, |pair, output| {
+    let scaled = DMatrix::from_fn(n_pairs, n_outputs, |pair, output| {
         weights[(pair, output)] * (n_pairs as f64 / fits[output] / n_outputs as f64).sqrt()
     });
     let explained = &scaled * scaled.transpose();
@@ -110,8 +109,7 @@ fn loss(prior: &Prior, seen: &Seen, odd: &Mat<f64>) -> Option<(f64, Vec<f64>)> {
 fn minimum(mut at: Vec<f64>, function: impl Fn(&[f64]) -> Option<(f64, Vec<f64>)>) -> Vec<f64> {
     let n = at.len();
     let Some((mut value, mut slope)) = function(&at) else { return at };
-    let mut inverse = Mat::<f64>::identity(n, n);
-    inverse *= faer::Scale(1.0 / norm(&slope).max(1.0));
+    let mut inverse = DMatrix::identity(n, n) / norm(&slope).max(1.0);
     for _ in 0..STEPS_MAX {
         let mut step: Vec<f64> =
             (0..n).map(|i| -(0..n).map(|j| inverse[(i, j)] * slope[j]).sum::<f64>()).collect();
@@ -147,7 +145,7 @@ fn minimum(mut at: Vec<f64>, function: impl Fn(&[f64]) -> Option<(f64, Vec<f64>)
 }
 
 /// The inverse Hessian after a step that changed the slope so.
-fn update(inverse: &mut Mat<f64>, step: &[f64], change: &[f64]) {
+fn update(inverse: &mut DMatrix<f64>, step: &[f64], change: &[f64]) {
     let curvature = dot(step, change);
     if curvature <= 1e-10 * norm(step) * norm(change) {
         return;
@@ -156,7 +154,7 @@ fn update(inverse: &mut Mat<f64>, step: &[f64], change: &[f64]) {
     let moved: Vec<f64> =
         (0..n).map(|i| (0..n).map(|j| inverse[(i, j)] * change[j]).sum()).collect();
     let factor = (1.0 + dot(change, &moved) / curvature) / curvature;
-    *inverse += Mat::from_fn(n, n, |i, j| {
+    *inverse += DMatrix::from_fn(n, n, |i, j| {
         factor * step[i] * step[j] - (moved[i] * step[j] + step[i] * moved[j]) / curvature
     });
 }

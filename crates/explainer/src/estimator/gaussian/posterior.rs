@@ -1,9 +1,7 @@
 //! Shapley values and their standard errors, given what was seen.
 
-use faer::linalg::solvers::{Llt, Solve};
-use faer::linalg::triangular_solve::solve_lower_triangular_in_place;
-use faer::{Mat, Par};
 use lifecycle::Attribution;
+use nalgebra::{Cholesky, DMatrix, Dyn};
 
 use super::design::value_covariances;
 use super::fit::factor;
@@ -16,7 +14,7 @@ pub(crate) fn attributions(prior: &Prior, seen: &Seen, widening: f64) -> Vec<Att
     let (n_pairs, n_outputs) = (seen.pairs.len(), seen.odd.len());
     let variances = prior.variances();
     let factor = factor(&Kernel::new(&variances), seen);
-    let odd = Mat::from_fn(n_pairs, n_outputs, |pair, output| seen.odd[output][pair]);
+    let odd = DMatrix::from_fn(n_pairs, n_outputs, |pair, output| seen.odd[output][pair]);
     let weights = factor.solve(&odd);
     let doubts = doubts(&variances, seen, &factor);
     let attribution = |output: usize| {
@@ -35,12 +33,12 @@ pub(crate) fn attributions(prior: &Prior, seen: &Seen, widening: f64) -> Vec<Att
 }
 
 /// Posterior variances of the players' values, up to the scale of an output. Length `n_players`.
-fn doubts(variances: &[f64], seen: &Seen, factor: &Llt<f64>) -> Vec<f64> {
+fn doubts(variances: &[f64], seen: &Seen, factor: &Cholesky<f64, Dyn>) -> Vec<f64> {
     let (n_players, n_pairs) = (seen.n_players, seen.pairs.len());
     let covariances = value_covariances(n_players, variances);
     let mut learnt =
-        Mat::from_fn(n_pairs, n_players, |pair, player| covariances[player][seen.pairs[pair]]);
-    solve_lower_triangular_in_place(factor.L(), learnt.as_mut(), Par::Seq);
+        DMatrix::from_fn(n_pairs, n_players, |pair, player| covariances[player][seen.pairs[pair]]);
+    factor.l_dirty().solve_lower_triangular_mut(&mut learnt);
     let doubt = |player: usize| {
         let terms = variances.iter().enumerate();
         let prior: f64 =

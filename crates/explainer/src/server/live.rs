@@ -1,0 +1,240 @@
+//! A model and a panel in memory: one explanation at a time, for servers.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use lifecycle::{EstimateEnd, Invalid};
+use model::Model;
+use panel::{CategoryUnits, History, Panel, PanelMeta, Plan, category_units};
+use serde::de::DeserializeOwned;
+use service::{error_chain, status, status_of};
+use tables::FeaturesDir;
+use tonic::{Code, Status};
+use wire::{ExplainQuery, ExplainedOutput, invalid_argument};
+
+use crate::background::Background;
+use crate::config::Config;
+use crate::error::Error;
+use crate::explained::InProcess;
+use crate::explanation::{Explanation, Question, Watch};
+use crate::players::{Cut, Family};
+
+/// Stands for no family in a query's `split`.
+const NONE: &str = "none";
+
+/// A model with the panel that it forecasts.
+pub(super) struct Known {
+    model: Arc<Model>,
+    panel: Panel,
+    meta: PanelMeta,
+    categories: BTreeMap<String, CategoryUnits>,
+}
+
+impl Known {
+    pub(super) fn new(model: Model, features: &FeaturesDir) -> Result<Self, Error> {
+        let settings = features.meta().settings;
+        let model = Arc::new(model).on(features.fitted(), settings)?;
+        let panel = features.panel()?;
+        let meta = panel.meta(model.settings(settings));
+        let categories = category_units(&panel);
+        Ok(Self { model, panel, meta, categories })
+    }
+
+    /// The query with nothing left to be chosen but budget and method: queries that are settled
+    /// alike have one answer.
+    pub(super) fn settled(&self, query: ExplainQuery) -> Result<ExplainQuery, Status> {
+        let config = config_of(&query)?;
+        let origin = self.panel.frequency.last_day(self.panel.origin(query.origin));
+        let mut split: Vec<String> = config.split.iter().copied().map(word).collect();
+        if split.is_empty() {
+            split.push(NONE.to_owned());
+        }
+        Ok(ExplainQuery {
+            origin: Some(origin),
+            seed: config.seed,
+            tolerance: Some(config.tolerance),
+            n_background: Some(config.n_background as u32),
+            split,
+            ..query
+        })
+    }
+
+    /// Answers a settled query; `each` sees what is known on the way.
+    pub(super) fn explanation(
+        &self,
+        query: &ExplainQuery,
+        is_over: &dyn Fn() -> bool,
+        each: &mut dyn FnMut(wire::Explanation),
+    ) -> Result<wire::Explanation, Status> {
+        let series = &query.series;
+        let history = self.panel.history(series).ok_or_else(|| {
+            let message = format!("series `{series}` is not in the panel");
+            status(Code::NotFound, &message, "SERIES_NOT_FOUND")
+        })?;
+        let origin = self.panel.origin(query.origin);
+        let inputs = history.known_at(origin).ok_or_else(|| {
+            let message = format!("series `{series}` has no history at the origin");
+            status(Code::FailedPrecondition, &message, "NO_HISTORY")
+        })?;
+        let config = config_of(query)?;
+        let background = Background::of(&config, &self.panel.histories, history, origin)
+            .ok_or_else(|| status_of_live(&Error::NothingToExplain))?;
+        let explained = InProcess::new(&self.model, &self.meta, &self.categories);
+        let cut = Cut::new(self.panel.frequency, origin);
+        let question =
+            Question { config: &config, explained: &explained, history, background, cut };
+        let answer = |found: Explanation| self.answer(query, &inputs, found);
+        let mut each = |found: Explanation| {
+            if found.end == EstimateEnd::Open
+                && let Ok(answer) = answer(found)
+            {
+                each(answer);
+            }
+        };
+        let found = question.answer_watched(Watch { is_over, each: &mut each });
+        answer(found.map_err(|error| status_of_live(&error))?)
+    }
+
+    fn answer(
+        &self,
+        query: &ExplainQuery,
+        inputs: &History,
+        found: Explanation,
+    ) -> Result<wire::Explanation, Status> {
+        let n_evaluations = found.n_evaluations as u32;
+        let is_cut = found.end == EstimateEnd::Deadline;
+        Ok(wire::Explanation {
+            series: query.series.clone(),
+            frequency: self.panel.frequency,
+            origin: found.origin,
+            outputs: chosen(&found, &query.outputs)?,
+            model: query.model,
+            features: Some(query.features),
+            inputs: inputs.inputs_digest(&Plan::default()),
+            n_evaluations,
+            relative_error: found.relative_error,
+            end: found.end,
+            quantile: found.quantile.min(f64::MAX),
+            background: found.background_digest,
+            replay: ExplainQuery {
+                method: Some(found.method.name().to_owned()),
+                // What was cut short ended where its budget now is, whatever its error.
+                evaluations_max: if is_cut { Some(n_evaluations) } else { query.evaluations_max },
+                tolerance: if is_cut { Some(f64::MIN_POSITIVE) } else { query.tolerance },
+                ..query.clone()
+            },
+            players: found.players,
+        })
+    }
+}
+
+/// What a query asks for, by the defaults of the batch stage.
+fn config_of(query: &ExplainQuery) -> Result<Config, Status> {
+    let defaults = Config::default();
+    let split = match &query.split[..] {
+        [] => defaults.split.clone(),
+        [only] if only == NONE => Vec::new(),
+        names => {
+            let named = |(at, name): (usize, &String)| named(&format!("split[{at}]"), name);
+            names.iter().enumerate().map(named).collect::<Result<_, _>>()?
+        }
+    };
+    let config = Config {
+        seed: if query.seed == 0 { defaults.seed } else { query.seed },
+        evaluations_max: query.evaluations_max.map(|most| most as usize),
+        tolerance: query.tolerance.unwrap_or(defaults.tolerance),
+        n_background: query.n_background.map_or(defaults.n_background, |n| n as usize),
+        split,
+        drill_down: query.drill_down.as_ref().map(|name| named("drill_down", name)).transpose()?,
+        method: query.method.as_ref().map(|name| named("method", name)).transpose()?,
+        ..defaults
+    };
+    config.validate().map_err(invalid_argument)?;
+    Ok(config)
+}
+
+/// A family or method by its name in configurations.
+fn named<T: DeserializeOwned>(field: &str, name: &str) -> Result<T, Status> {
+    let found = serde_json::from_value(serde_json::Value::from(name));
+    found.map_err(|error| invalid_argument(Invalid::new(field, error.to_string())))
+}
+
+/// The name of a family in configurations.
+fn word(family: Family) -> String {
+    let word = serde_json::to_value(family).unwrap_or_default();
+    word.as_str().unwrap_or_default().to_owned()
+}
+
+/// The outputs that were asked for, in the order of the request; all where none was.
+fn chosen(explanation: &Explanation, wanted: &[String]) -> Result<Vec<ExplainedOutput>, Status> {
+    let names = &explanation.outputs;
+    let wanted = if wanted.is_empty() { names } else { wanted };
+    let explained = wanted.iter().enumerate().map(|(index, output)| {
+        let place = names.iter().position(|name| name == output).ok_or_else(|| {
+            let reason = format!("is not one of `{}`", names.join("`, `"));
+            invalid_argument(Invalid::new(format!("outputs[{index}]"), reason))
+        })?;
+        let attribution = explanation.attributions[place].clone();
+        let served = explanation.served[place];
+        Ok(ExplainedOutput { output: output.clone(), attribution, served })
+    });
+    explained.collect()
+}
+
+/// The status of an error that a live call met.
+pub(super) fn status_of_live(error: &Error) -> Status {
+    let message = error_chain(error);
+    match error {
+        Error::Time => status(Code::DeadlineExceeded, &message, "EXPLANATION_TIME"),
+        _ => status_of(error.kind(), &message, "EXPLANATION"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lifecycle::{Digest, Series};
+
+    use super::*;
+    use crate::estimator::Method;
+
+    fn query() -> ExplainQuery {
+        ExplainQuery::new(Digest::of("model"), Digest::of("features"), Series::of("mug"))
+    }
+
+    #[test]
+    fn what_a_query_leaves_open_is_as_in_the_stage() {
+        assert_eq!(config_of(&query()).expect("defaults"), Config::default());
+        let asked = ExplainQuery {
+            split: vec!["traffic".to_owned(), "price".to_owned()],
+            method: Some("odd".to_owned()),
+            tolerance: Some(0.2),
+            n_background: Some(1),
+            evaluations_max: Some(99),
+            seed: 4,
+            ..query()
+        };
+        let expected = Config {
+            split: vec![Family::Traffic, Family::Price],
+            method: Some(Method::Odd),
+            tolerance: 0.2,
+            n_background: 1,
+            evaluations_max: Some(99),
+            seed: 4,
+            ..Config::default()
+        };
+        assert_eq!(config_of(&asked).expect("good words"), expected);
+        let whole = ExplainQuery { split: vec![NONE.to_owned()], ..query() };
+        assert!(config_of(&whole).expect("good words").split.is_empty());
+        for family in Family::ALL {
+            assert_eq!(named::<Family>("split", &word(family)).expect("a family"), family);
+        }
+    }
+
+    #[test]
+    fn an_unknown_word_is_refused_by_its_field() {
+        let asked = ExplainQuery { drill_down: Some("weather".to_owned()), ..query() };
+        let refused = config_of(&asked).expect_err("no such family");
+        assert_eq!(refused.code(), Code::InvalidArgument);
+        assert!(refused.message().contains("drill_down"), "{refused}");
+    }
+}
