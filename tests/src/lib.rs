@@ -8,7 +8,9 @@ pub mod gpu;
 pub mod hosts;
 pub mod killing;
 pub mod live;
+#[cfg(feature = "mpi")]
 pub mod mpi;
+pub mod proxies;
 pub mod ranks;
 pub mod server;
 

@@ -1,17 +1,20 @@
 //! Trainings under mpirun: to the bytes of workers over TCP, and, where a rank is lost and MPI has ended
-//! the job, from the checkpoint on when it is started again.
+//! the job, from the checkpoint on when it is started again. And the promises of every collective, of
+//! MPI's.
 
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use collective::conformance;
 use serde::Serialize;
 use serde_json::Value;
 use sysinfo::{ProcessesToUpdate, Signal, System};
 
 use crate::chaos::{Crew, Ground, children};
 use crate::gpu::now;
+use crate::proxies;
 
 /// What a training under mpirun went through.
 #[derive(Debug, Clone, Serialize)]
@@ -66,14 +69,42 @@ fn job(ground: &Ground, is_killed: bool, wanted: &str) -> anyhow::Result<Trial> 
     })
 }
 
+/// Holds groups of 1 to 5 ranks of MPI to what every implementation must do; panics where one does
+/// not.
+pub fn conform() {
+    let job = |n_ranks: usize, address: &str| {
+        let mut command = mpirun(n_ranks);
+        command.arg(std::env::current_exe()?).args(["mpi", "--rank-of", address]);
+        command.spawn().context(INSTALL)
+    };
+    #[allow(clippy::expect_used, reason = "the suite that calls it panics, too")]
+    conformance::reduction(|n_ranks| {
+        proxies::group(n_ranks, |address| job(n_ranks, address)).expect("mpirun starts ranks")
+    });
+}
+
+/// Takes part in [`conform`] as a rank of an MPI job.
+pub fn serve(address: &str) -> anyhow::Result<()> {
+    proxies::serve(collective::mpi::Mpi::new()?, address)
+}
+
+const INSTALL: &str = "mpirun: install openmpi-bin";
+
+/// A job of so many ranks, whatever cores there are; its program is to be added.
+pub fn mpirun(n_ranks: usize) -> Command {
+    let mut command = Command::new("mpirun");
+    command.args(["--allow-run-as-root", "--oversubscribe", "-n", &n_ranks.to_string()]);
+    command.stdin(Stdio::null());
+    command
+}
+
 fn start(ground: &Ground, name: &str) -> anyhow::Result<Child> {
     // Both ranks have one work folder: each takes a part of its own.
     let worker = ground.worker(name, 0)?;
-    let mut command = Command::new("mpirun");
-    command.args(["--allow-run-as-root", "--oversubscribe", "-n", "2"]);
+    let mut command = mpirun(2);
     command.arg(worker.get_program()).args(worker.get_args()).args(["--collective", "mpi"]);
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-    command.spawn().context("mpirun: install openmpi-bin")
+    command.stdout(Stdio::piped()).stderr(Stdio::null());
+    command.spawn().context(INSTALL)
 }
 
 /// Kills a rank that mpirun started; whether there was one.

@@ -1,18 +1,18 @@
-//! Ranks for a measurement: this process, and copies of it that it starts.
+//! Ranks for a measurement: this process, and copies of it that it starts, or that mpirun has started.
 //!
-//! Each copy tells on stdout where it listens and reads on stdin where all do, once for each
-//! training.
+//! Each copy that it starts tells on stdout where it listens and reads on stdin where all do, once for
+//! each training. Ranks of an MPI job have met for good.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use collective::rendezvous::Assignment;
 use collective::{Clock, Collective, Error, Precision, Reduction, tcp};
-use trainer::{Meeting, NoMeeting};
+use trainer::{Alone, Meeting, NoMeeting};
 
 use crate::gpu::now;
 
@@ -55,31 +55,38 @@ pub struct Costs {
     pub nanoseconds: AtomicU64,
 }
 
+/// Ranks that several trainings of this process share, one after the other.
+type Shared = Arc<Mutex<Box<dyn Collective>>>;
+
 /// A rank whose operations are measured.
 struct Measured {
-    ranks: tcp::Tcp,
+    ranks: Shared,
     costs: Arc<Costs>,
 }
 
 impl Measured {
     fn measured<T>(
-        &mut self,
-        work: impl FnOnce(&mut tcp::Tcp) -> Result<T, Error>,
+        &self,
+        work: impl FnOnce(&mut dyn Collective) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let started = now();
-        let done = work(&mut self.ranks);
+        let done = work(self.ranks.lock().map_err(|_| Error::Broken)?.as_mut());
         self.costs.nanoseconds.fetch_add(started.elapsed().as_nanos() as u64, Ordering::Relaxed);
         done
+    }
+
+    fn asked<T: Default>(&self, question: impl FnOnce(&dyn Collective) -> T) -> T {
+        self.ranks.lock().map(|ranks| question(ranks.as_ref())).unwrap_or_default()
     }
 }
 
 impl Collective for Measured {
     fn rank(&self) -> usize {
-        self.ranks.rank()
+        self.asked(|ranks| ranks.rank())
     }
 
     fn n_ranks(&self) -> usize {
-        self.ranks.n_ranks()
+        self.asked(|ranks| ranks.n_ranks())
     }
 
     fn all_reduce(
@@ -88,9 +95,9 @@ impl Collective for Measured {
         reduction: Reduction,
         precision: Precision,
     ) -> Result<(), Error> {
-        let before = self.ranks.n_bytes_sent();
+        let before = self.n_bytes_sent();
         let done = self.measured(|ranks| ranks.all_reduce(values, reduction, precision));
-        self.costs.n_bytes.fetch_add(self.ranks.n_bytes_sent() - before, Ordering::Relaxed);
+        self.costs.n_bytes.fetch_add(self.n_bytes_sent() - before, Ordering::Relaxed);
         done
     }
 
@@ -103,11 +110,11 @@ impl Collective for Measured {
     }
 
     fn barrier(&mut self) -> Result<(), Error> {
-        self.measured(Collective::barrier)
+        self.measured(|ranks| ranks.barrier())
     }
 
     fn n_bytes_sent(&self) -> u64 {
-        self.ranks.n_bytes_sent()
+        self.asked(|ranks| ranks.n_bytes_sent())
     }
 }
 
@@ -124,13 +131,86 @@ fn connected(
     let config =
         tcp::Config { limits: tcp::Limits::default(), tls: None, clock: Arc::clone(&clock) };
     let ranks = tcp::connect(listener, &Assignment { generation: 1, rank, addresses }, &config)?;
+    let ranks: Shared = Arc::new(Mutex::new(Box::new(ranks)));
+    Ok(once(&ranks, clock))
+}
+
+/// A meeting of ranks that are there, and what its operations cost.
+fn once(ranks: &Shared, clock: Clock) -> (Once, Arc<Costs>) {
     let costs = Arc::new(Costs::default());
-    let ranks: Box<dyn Collective> = Box::new(Measured { ranks, costs: Arc::clone(&costs) });
-    Ok((Once { ranks: Some(ranks), clock }, costs))
+    let measured = Measured { ranks: Arc::clone(ranks), costs: Arc::clone(&costs) };
+    (Once { ranks: Some(Box::new(measured)), clock }, costs)
+}
+
+/// With whom this process trains.
+#[derive(Debug)]
+pub enum Others {
+    /// With nobody.
+    Nobody,
+    /// As the first, with copies of itself.
+    Copies(Copies),
+    /// As a copy that the first has started, by its rank.
+    First(usize),
+    /// As a rank of an MPI job.
+    #[cfg(feature = "mpi")]
+    Job(Job),
+}
+
+impl Others {
+    /// The meeting of the next training, and what its operations cost.
+    pub fn meet(&mut self) -> anyhow::Result<(Box<dyn Meeting>, Arc<Costs>)> {
+        let (meeting, costs) = match self {
+            Self::Nobody => return Ok((Box::new(Alone), Arc::default())),
+            Self::Copies(copies) => copies.lead()?,
+            Self::First(rank) => follow(*rank)?,
+            #[cfg(feature = "mpi")]
+            Self::Job(job) => once(&job.0, clock()),
+        };
+        Ok((Box::new(meeting), costs))
+    }
+
+    /// How many train together, as the first knows it.
+    pub fn n_ranks(&self) -> usize {
+        match self {
+            Self::Nobody | Self::First(_) => 1,
+            Self::Copies(copies) => copies.all.len() + 1,
+            #[cfg(feature = "mpi")]
+            Self::Job(job) => job.0.lock().map_or(1, |ranks| ranks.n_ranks()),
+        }
+    }
+
+    /// Whether this process leads, and tells what it measures.
+    pub fn is_first(&self) -> bool {
+        match self {
+            Self::Nobody | Self::Copies(_) => true,
+            Self::First(_) => false,
+            #[cfg(feature = "mpi")]
+            Self::Job(job) => job.0.lock().is_ok_and(|ranks| ranks.rank() == 0),
+        }
+    }
+}
+
+/// The ranks of the MPI job that this process is of.
+#[cfg(feature = "mpi")]
+pub struct Job(Shared);
+
+#[cfg(feature = "mpi")]
+impl Job {
+    /// Joins it, which a process does once.
+    pub fn join() -> Result<Self, Error> {
+        Ok(Self(Arc::new(Mutex::new(Box::new(collective::mpi::Mpi::new()?)))))
+    }
+}
+
+#[cfg(feature = "mpi")]
+impl std::fmt::Debug for Job {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Job").finish_non_exhaustive()
+    }
 }
 
 /// Where a rank that a measurement started meets the others.
-pub fn follow(rank: usize) -> anyhow::Result<Once> {
+fn follow(rank: usize) -> anyhow::Result<(Once, Arc<Costs>)> {
     let listener = tcp::Listener::bind("127.0.0.1:0")?;
     writeln!(io::stdout(), "{}", listener.address())?;
     io::stdout().flush()?;
@@ -138,16 +218,16 @@ pub fn follow(rank: usize) -> anyhow::Result<Once> {
     io::stdin().lock().read_line(&mut line)?;
     ensure!(!line.is_empty(), "the measurement is over");
     let addresses = line.split_whitespace().map(str::to_owned).collect();
-    Ok(connected(listener, (rank, addresses))?.0)
+    connected(listener, (rank, addresses))
 }
 
 /// Copies of this process that are the other ranks.
 #[derive(Debug)]
-pub struct Followers {
+pub struct Copies {
     all: Vec<(Child, ChildStdin, BufReader<ChildStdout>)>,
 }
 
-impl Followers {
+impl Copies {
     /// Starts ranks from 1 to `n_ranks - 1` with the arguments of this process.
     pub fn start(n_ranks: usize) -> anyhow::Result<Self> {
         let mut all = Vec::new();
@@ -163,7 +243,7 @@ impl Followers {
     }
 
     /// The meeting of the next training, for rank 0, and what its operations cost.
-    pub fn lead(&mut self) -> anyhow::Result<(Once, Arc<Costs>)> {
+    fn lead(&mut self) -> anyhow::Result<(Once, Arc<Costs>)> {
         let listener = tcp::Listener::bind("127.0.0.1:0")?;
         let mut addresses = vec![listener.address().to_string()];
         for (_, _, stdout) in &mut self.all {
@@ -179,7 +259,7 @@ impl Followers {
     }
 }
 
-impl Drop for Followers {
+impl Drop for Copies {
     fn drop(&mut self) {
         for (child, _, _) in &mut self.all {
             drop(child.kill());

@@ -18,6 +18,7 @@ pub(crate) const STEPS: &[Step] = &[
     ("kubernetes", kubernetes),
     ("chaos", chaos),
     ("mpi", mpi),
+    ("s3", s3),
     ("test-gpu", gpu::test),
     ("check with cuda", gpu::check_cuda),
 ];
@@ -42,12 +43,19 @@ fn chaos(sh: &Shell) -> anyhow::Result<()> {
     Ok(cmd!(sh, "{chaos} hosts --kills 10").run()?)
 }
 
-/// Trains under mpirun, and once more after a rank was killed.
+/// Holds MPI to what every collective must do; trains under mpirun, and once more after a rank was killed.
 fn mpi(sh: &Shell) -> anyhow::Result<()> {
     installed(sh, "mpirun", &["--version"])?;
-    cargo(sh, "build --workspace --locked --features lifecast/mpi").run()?;
+    programs::build_with_mpi(sh)?;
     let chaos = programs::path(sh, "chaos")?;
     Ok(cmd!(sh, "{chaos} mpi").run()?)
+}
+
+/// Runs the pipeline and workers with their store on S3.
+fn s3(sh: &Shell) -> anyhow::Result<()> {
+    programs::build(sh)?;
+    let test = "test --workspace --locked --features tests/s3 --test s3";
+    Ok(cargo(sh, test).run()?)
 }
 
 /// Makes the demo's report, opens it in a browser, takes a picture, and listens for its errors.

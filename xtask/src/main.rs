@@ -7,6 +7,7 @@ mod builtin;
 mod cargo;
 mod ci;
 mod codegen;
+mod cuda_sdk;
 mod full;
 mod gpu;
 mod programs;
@@ -50,6 +51,9 @@ enum Task {
     },
     /// Compare ours with its peers on the same rows: `turns`, `accuracy` or `stages`; or `guards`.
     Bench {
+        /// With ranks of MPI beside those over TCP, for `training`; needs `deploy/ci/install.sh`.
+        #[arg(long)]
+        mpi: bool,
         /// Arguments of the `bench` program: a name, and `--quick` or `--full`.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         rest: Vec<OsString>,
@@ -58,6 +62,8 @@ enum Task {
     Builtin,
     /// Hold training on a GPU against the CPU, on a Vulkan driver that is software.
     TestGpu,
+    /// Fetch the LLVM that building feature `cuda` needs, and say how to build with it.
+    CudaSdk,
     /// Kill and stop processes of trainings at random moments, `training --kills 50`, and cut links
     /// between hosts, `hosts --kills 10`.
     Chaos {
@@ -91,6 +97,7 @@ fn run() -> anyhow::Result<ExitCode> {
         Task::Tidy => tidy::run(&sh)?,
         Task::Builtin => builtin::make(&sh)?,
         Task::TestGpu => gpu::test(&sh)?,
+        Task::CudaSdk => cuda_sdk::prepare(&sh)?,
         Task::Demo { data, json, rest } => {
             let mut arguments = Vec::new();
             if let Some(data) = data {
@@ -101,7 +108,15 @@ fn run() -> anyhow::Result<ExitCode> {
             }
             return programs::build_and_run(&sh, "demo", [arguments, rest].concat());
         }
-        Task::Bench { rest } => return programs::build_and_run(&sh, "bench", rest),
+        Task::Bench { mpi: false, rest } => return programs::build_and_run(&sh, "bench", rest),
+        Task::Bench { mpi: true, rest } => {
+            programs::build_with_mpi(&sh)?;
+            return programs::run(&sh, "bench", rest);
+        }
+        Task::Chaos { rest } if rest.first().is_some_and(|subject| subject == "mpi") => {
+            programs::build_with_mpi(&sh)?;
+            return programs::run(&sh, "chaos", rest);
+        }
         Task::Chaos { rest } => return programs::build_and_run(&sh, "chaos", rest),
         Task::E2e { rest } => return programs::build_and_run(&sh, "e2e", rest),
     }

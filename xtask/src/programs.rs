@@ -18,6 +18,11 @@ pub(crate) fn build_and_run(
     arguments: Vec<OsString>,
 ) -> anyhow::Result<ExitCode> {
     build(sh)?;
+    run(sh, program, arguments)
+}
+
+/// Runs a program that is built.
+pub(crate) fn run(sh: &Shell, program: &str, arguments: Vec<OsString>) -> anyhow::Result<ExitCode> {
     let path = path(sh, program)?;
     let status = Command::new(&path)
         .args(arguments)
@@ -31,6 +36,11 @@ pub(crate) fn build_and_run(
 /// Builds every library and program.
 pub(crate) fn build(sh: &Shell) -> anyhow::Result<()> {
     Ok(cargo(sh, "build --workspace --locked").run()?)
+}
+
+/// The same with ranks of MPI.
+pub(crate) fn build_with_mpi(sh: &Shell) -> anyhow::Result<()> {
+    Ok(cargo(sh, "build --workspace --locked --features lifecast/mpi,tests/mpi").run()?)
 }
 
 /// Where cargo puts a program.

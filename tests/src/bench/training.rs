@@ -1,5 +1,6 @@
 //! How fast the trainer trains on this CPU, beside `PyTorch` with the same network, batch and threads:
-//! one rank, and ranks of one thread each beside DDP.
+//! one rank, and ranks of one thread each beside DDP. With feature `mpi`, ranks of an MPI job beside those
+//! over TCP, too.
 //!
 //! The two take turns, so that what else the machine does meets both; a case's ratio is the median
 //! over the rounds, its interval reaches from the least to the greatest.
@@ -80,12 +81,13 @@ pub fn run(effort: Effort, environment: &Environment) -> anyhow::Result<Vec<Pace
     let folder = tempfile::tempdir()?;
     let said = folder.path().join("ours.jsonl");
     let mut all = [(1, Vec::new(), Vec::new()), (threads, Vec::new(), Vec::new())];
+    let mut under_mpi = Vec::new();
     for _ in 0..rounds {
         for (n_ranks, ours, peers) in &mut all {
             let n_ranks = n_ranks.to_string();
+            let cases = ["--device", "cpu", "--sizes", "small", "--batches", batches];
             let mut command = Command::new(binary("training-pace")?);
-            command.args(["--device", "cpu", "--sizes", "small", "--batches", batches]);
-            command.args(["--seconds", seconds, "--ranks", &n_ranks]);
+            command.args(cases).args(["--seconds", seconds, "--ranks", &n_ranks]);
             let text = output(command)?;
             std::fs::write(&said, &text)?;
             ours.push(measured(&text)?);
@@ -95,6 +97,7 @@ pub fn run(effort: Effort, environment: &Environment) -> anyhow::Result<Vec<Pace
             command.args(["--threads", &threads.to_string()]);
             peers.push(measured(&output(command)?)?);
         }
+        under_mpi.extend(ranks_of_mpi((threads, batches, seconds))?);
     }
     let [(_, one, one_peer), (_, several, several_peer)] = &all;
     let torch = one_peer[0][0].torch.clone().unwrap_or_default();
@@ -115,9 +118,32 @@ pub fn run(effort: Effort, environment: &Environment) -> anyhow::Result<Vec<Pace
                 pace((ours, peers), name, threads).context("the two measured other cases")?;
             paces.push(pace);
         }
+        if !under_mpi.is_empty() {
+            let mpi = format!("lifecast, {threads} ranks of 1 thread over TCP");
+            let pace = pace((&of(&under_mpi)?, &several), mpi, threads);
+            let pace = pace.context("the two measured other cases")?;
+            paces.push(Pace { case: pace.case.replace("ranks", "ranks of MPI"), ..pace });
+        }
         paces.extend(bytes_on_the_wire(&several, threads));
     }
     Ok(paces)
+}
+
+/// The cases of a round by ranks of an MPI job, one thread each.
+#[cfg(feature = "mpi")]
+fn ranks_of_mpi(
+    (n_ranks, batches, seconds): (usize, &str, &str),
+) -> anyhow::Result<Option<Vec<Measured>>> {
+    let mut command = crate::mpi::mpirun(n_ranks);
+    command.arg(binary("training-pace")?).args(["--device", "cpu", "--sizes", "small"]);
+    command.args(["--batches", batches, "--seconds", seconds, "--mpi"]);
+    Ok(Some(measured(&output(command)?)?))
+}
+
+#[cfg(not(feature = "mpi"))]
+#[allow(clippy::unnecessary_wraps, reason = "with MPI it may fail")]
+fn ranks_of_mpi(_: (usize, &str, &str)) -> anyhow::Result<Option<Vec<Measured>>> {
+    Ok(None)
 }
 
 /// What a rank sends in a step, beside what a ring has to send of the gradient.

@@ -12,7 +12,9 @@ use anyhow::{Context, ensure};
 use clap::{Parser, ValueEnum};
 use serde_json::json;
 use tests::chaos::{Blow, Crew, Ground, Trial};
-use tests::{hosts, mpi, workspace_root};
+#[cfg(feature = "mpi")]
+use tests::{gpu::now, mpi};
+use tests::{hosts, workspace_root};
 
 /// Kills and stops processes of trainings at random moments
 #[derive(Debug, Parser)]
@@ -27,6 +29,10 @@ struct Flags {
     /// Draws what happens when, and to whom
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Take part as a rank of MPI in what is told from there: set by the program itself
+    #[cfg(feature = "mpi")]
+    #[arg(long, hide = true, value_name = "ADDRESS")]
+    rank_of: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -35,7 +41,9 @@ enum Subject {
     Training,
     /// Trainings over hosts that are network namespaces: links are cut, too
     Hosts,
-    /// A training under mpirun, one of whose ranks is killed once; takes feature `lifecast/mpi`
+    /// A training under mpirun, one of whose ranks is killed once; before it what every collective
+    /// must do
+    #[cfg(feature = "mpi")]
     Mpi,
 }
 
@@ -60,16 +68,28 @@ fn main() -> ExitCode {
 }
 
 fn run(flags: &Flags) -> anyhow::Result<()> {
+    #[cfg(feature = "mpi")]
+    if let Some(address) = &flags.rank_of {
+        return mpi::serve(address);
+    }
     let folder = tempfile::tempdir()?;
     let pipeline = workspace_root().join("tests/pipelines/e2e.toml");
     match flags.subject {
         Subject::Training => training(flags, folder.path(), &pipeline),
+        #[cfg(feature = "mpi")]
         Subject::Mpi => under_mpirun(folder.path(), &pipeline),
         Subject::Hosts => over_hosts(flags, folder.path(), &pipeline),
     }
 }
 
+#[cfg(feature = "mpi")]
 fn under_mpirun(folder: &Path, pipeline: &Path) -> anyhow::Result<()> {
+    let started = now();
+    mpi::conform();
+    let seconds = started.elapsed().as_secs_f64();
+    print(
+        &json!({ "chaos": "mpi", "conformance": "reduction", "ranks": [1, 2, 3, 4, 5], "seconds": seconds }),
+    );
     let trials = mpi::run(&Ground::prepare(folder, pipeline)?)?;
     for trial in &trials {
         print(&serde_json::to_value(trial)?);

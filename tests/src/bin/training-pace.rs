@@ -5,7 +5,6 @@
 
 use std::cell::Cell;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -14,8 +13,10 @@ use lifecycle::Digest;
 use model::{Architecture, Device, DeviceName, Dropout, Kind, Size, initial_weights};
 use serde_json::{Value, json};
 use tests::gpu::{architecture, difference, losses, network, now, pace, rows};
-use tests::ranks::{Followers, by_step, follow};
-use trainer::{Alone, Config, Rows};
+#[cfg(feature = "mpi")]
+use tests::ranks::Job;
+use tests::ranks::{Copies, Others, by_step};
+use trainer::{Config, Rows};
 
 /// As in `lifecast`, whose training this is.
 #[global_allocator]
@@ -52,6 +53,10 @@ struct Flags {
     /// Which of them this is: set by the first
     #[arg(long, hide = true)]
     rank: Option<usize>,
+    /// Train as one of the processes that mpirun has started
+    #[cfg(feature = "mpi")]
+    #[arg(long, conflicts_with_all = ["ranks", "rank"])]
+    mpi: bool,
     /// Only hold the device against the CPU
     #[arg(long)]
     only_equivalence: bool,
@@ -78,7 +83,8 @@ fn run(flags: &Flags) -> anyhow::Result<()> {
         "threads": std::thread::available_parallelism().map_or(1, usize::from),
         "opened_in_seconds": started.elapsed().as_secs_f64(),
     });
-    if flags.rank.is_none() {
+    let mut others = others(flags)?;
+    if others.is_first() {
         print(&about);
     }
     let kinds: Vec<Kind> = flags.kinds.iter().map(|kind| named(kind)).collect::<Result<_, _>>()?;
@@ -97,10 +103,6 @@ fn run(flags: &Flags) -> anyhow::Result<()> {
     }
     let most = batches.iter().map(|(batch, _)| *batch).max().context("no batch is given")?;
     let rows = rows(2 * most);
-    let mut followers = match flags.rank {
-        None => Some(Followers::start(flags.ranks)?),
-        Some(_) => None,
-    };
     for (batch, n_parts) in &batches {
         for (kind, size) in &networks {
             if started.elapsed().as_secs_f64() > flags.total_seconds {
@@ -116,14 +118,15 @@ fn run(flags: &Flags) -> anyhow::Result<()> {
                 micro_batch: batch.div_ceil(*n_parts),
                 ..Config::default()
             };
-            if let Some(rank) = flags.rank {
+            if !others.is_first() {
                 // Ends when the first rank does.
                 let network = network((*kind, *size), &device);
                 let limit = Duration::from_hours(1);
-                drop(pace(&mut follow(rank)?, (&network, &rows), &config, N_WARM, limit));
+                let (mut meeting, _) = others.meet()?;
+                drop(pace(meeting.as_mut(), (&network, &rows), &config, N_WARM, limit));
                 continue;
             }
-            match case(&config, (&device, &rows), followers.as_mut(), flags) {
+            match case(&config, (&device, &rows), &mut others, flags) {
                 Ok(line) => print(&line),
                 // One case that does not fit must not end the others.
                 Err(error) => {
@@ -133,6 +136,18 @@ fn run(flags: &Flags) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+fn others(flags: &Flags) -> anyhow::Result<Others> {
+    #[cfg(feature = "mpi")]
+    if flags.mpi {
+        return Ok(Others::Job(Job::join()?));
+    }
+    Ok(match (flags.rank, flags.ranks) {
+        (Some(rank), _) => Others::First(rank),
+        (None, 0 | 1) => Others::Nobody,
+        (None, n_ranks) => Others::Copies(Copies::start(n_ranks)?),
+    })
 }
 
 /// Ten steps here and on the CPU, at one batch and with dropout: masks come from the host.
@@ -176,23 +191,15 @@ fn equivalence((kind, size): (Kind, Size), device: &Device) -> anyhow::Result<Va
 fn case(
     config: &Config,
     (device, rows): (&Device, &Rows),
-    followers: Option<&mut Followers>,
+    others: &mut Others,
     flags: &Flags,
 ) -> anyhow::Result<Value> {
     let network = network((config.kind, config.size), device);
     let first = parts(config, device, rows, 1, true)?;
     // Kernels are compiled by now, yet a slow device needs room for its first steps.
     let limit = Duration::from_secs_f64(flags.seconds) + first.total().mul_f64(0.5);
-    let (pace, costs) = match followers {
-        Some(followers) if flags.ranks > 1 => {
-            let (mut meeting, costs) = followers.lead()?;
-            (pace(&mut meeting, (&network, rows), config, N_WARM, limit)?, costs)
-        }
-        _ => {
-            let pace = pace(&mut Alone, (&network, rows), config, N_WARM, limit)?;
-            (pace, Arc::default())
-        }
-    };
+    let (mut meeting, costs) = others.meet()?;
+    let pace = pace(meeting.as_mut(), (&network, rows), config, N_WARM, limit)?;
     let (communication_ms, sent, share) = by_step(&costs, pace.n_steps, pace.elapsed);
     let median = pace.median().context("no step was timed within the limit")?;
     let dropped = parts(config, device, rows, 4, true)?;
@@ -204,7 +211,7 @@ fn case(
         "kind": config.kind.name(), "size": name_of(config.size), "batch": config.batch, "micro_batch": config.micro_batch,
         "n_parameters": network.layout().n_values(), "shape": shape(config.kind, config.size),
         "samples_per_second": config.batch as f64 / median.as_secs_f64(),
-        "ranks": flags.ranks, "communication_ms": communication_ms, "communication_share": share,
+        "ranks": others.n_ranks(), "communication_ms": communication_ms, "communication_share": share,
         "bytes_sent_a_step": sent,
         "step_ms": ms(median), "n_steps": pace.steps.len(), "first_step_seconds": pace.first.as_secs_f64(),
         "compile_seconds": first.total().as_secs_f64(),
