@@ -6,8 +6,9 @@ A file holds float32 of shape [instance, 2^players, output], the bits of the sec
 present. `error` is the median over instances, outputs and seeds of |estimate - exact|_2 / |exact|_2;
 `evaluations` the most rows that a run asked for, the empty and the full coalition among them: a game is
 deterministic, so asking again what was answered is counted as the peer asks. `seconds` is the median of
-one explanation of all outputs, `difference_max` the greatest of a value to the exact one. `--seconds`
-are shared equally among peers and games; what does not fit is left out, and said.
+one explanation of all outputs, `difference_max` the greatest of a value to the exact one. `--until` ends a
+peer's budgets at an error that is good enough, but for the last budget. `--seconds` are shared equally
+among peers and games; what does not fit is left out, and said.
 """
 
 import argparse
@@ -136,7 +137,7 @@ def measure(peer, games, budget, seeds, deadline):
             errors += list(np.linalg.norm(found - exact, axis=0) / np.linalg.norm(exact, axis=0))
             greatest = max(greatest, float(np.abs(found - exact).max()))
     return {
-        "error": float(np.median(errors)), "evaluations": rows, "difference_max": greatest,
+        "error": float(np.nanmedian(errors)), "evaluations": rows, "difference_max": greatest,
         "seconds": statistics.median(seconds), "n": len(errors),
     }
 
@@ -148,6 +149,7 @@ def main():
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--peers", default=",".join(PEERS))
     parser.add_argument("--seconds", type=float, default=600)
+    parser.add_argument("--until", type=float, default=0.0)
     flags = parser.parse_args()
     warnings.filterwarnings("ignore")
     begin, peers = time.monotonic(), flags.peers.split(",")
@@ -156,12 +158,16 @@ def main():
         games = [(Game(table), exact_values(table)) for table in tables]
         left = flags.seconds - (time.monotonic() - begin)
         deadline = time.monotonic() + left / (len(flags.games) * len(peers) - at)
-        for budget in map(int, flags.budgets.split(",")):
+        budgets, is_enough = [int(budget) for budget in flags.budgets.split(",")], False
+        for budget in budgets:
+            if is_enough and budget != budgets[-1]:
+                continue
             line = {"game": path.stem, "peer": peer, "budget": budget}
             try:
                 line |= {"version": version(peer)} | measure(peer, games, budget, flags.seeds, deadline)
             except Exception as error:  # One peer that fails must not end the others.
                 line["why"] = f"{type(error).__name__}: {error}"[:200]
+            is_enough = is_enough or line.get("error", 1.0) <= flags.until
             print(json.dumps(line), flush=True)
 
 

@@ -5,6 +5,7 @@
 //! in a store of the bench's own, so a run makes only what is not there yet. `tests/bench/README.md`
 //! says what is compared and how.
 
+pub mod backtest;
 pub mod budget;
 pub mod data;
 pub mod exchange;

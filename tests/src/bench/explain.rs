@@ -4,9 +4,14 @@
 //! outputs and seeds of `|estimate - exact| / |exact|` (Euclidean lengths). All are asked with the
 //! same budgets, the empty and the full coalition counted. What intervals cover is measured on
 //! random games, and what must hold of exact values on all of them.
+//!
+//! Then the same on our own model, with what an explanation of it costs in seconds beside
+//! `shap.KernelExplainer` on the same network in `PyTorch`, and whether explanations are faithful.
 
+mod faithful;
 mod games;
 mod laws;
+mod own;
 
 use std::convert::Infallible;
 use std::path::{Path, PathBuf};
@@ -16,9 +21,11 @@ use std::time::Instant;
 use anyhow::{Context, ensure};
 use explainer::coalition::Coalition;
 use explainer::estimator::{Estimate, Limits, Method, estimate};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use self::games::Table;
+use self::own::Own;
 use super::budget::Effort;
 use super::peers::Environment;
 use crate::workspace_root;
@@ -54,6 +61,24 @@ pub struct Line {
     pub n: usize,
 }
 
+impl Line {
+    /// A line that says nothing yet.
+    fn new(case: String, metric: &'static str, method: Method) -> Self {
+        Self {
+            bench: "explain",
+            case,
+            metric,
+            method: method.name().to_owned(),
+            ours: None,
+            peer: None,
+            peer_name: None,
+            better: "lower".to_owned(),
+            holds: None,
+            n: 0,
+        }
+    }
+}
+
 /// The error of an estimator at a budget.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 struct Measured {
@@ -87,34 +112,33 @@ fn plan(effort: Effort) -> (u64, u32, &'static [usize]) {
     }
 }
 
-/// Measures ours, and the peers where there is an environment for them.
-pub fn run(
+/// Measures ours, and the peers where there is an environment for them; `home` holds our own model.
+pub async fn run(
     effort: Effort,
-    fixtures: &Path,
+    (fixtures, home): (&Path, PathBuf),
     environment: Option<&Environment>,
+    minutes: Option<u64>,
 ) -> anyhow::Result<Vec<Line>> {
     let (n_seeds, seconds, budgets) = plan(effort);
-    let files = ["game-background-1.npy", "game-background-4.npy"].map(|name| fixtures.join(name));
-    let mut ours = Vec::new();
-    for file in &files {
-        let tables = games::read(file)?;
-        for method in [Method::Gaussian, Method::Odd, Method::Leverage, Method::Permutation] {
-            for budget in budgets {
-                let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-                ours.push(measure((name, &tables), method, *budget, n_seeds));
-            }
-        }
+    let seconds = minutes.map_or(seconds, |minutes| 60 * minutes as u32);
+    let own = Own::make(effort, home.clone()).await?;
+    let (mut lines, of_own) = of_own(&own, effort, &home.join("explain"))?;
+    if let Some(environment) = environment {
+        lines.extend(own::beside_network(&own, environment, &lines)?);
     }
-    let mut lines = laws::lines(effort);
+    let files = ["game-background-1.npy", "game-background-4.npy"].map(|name| fixtures.join(name));
+    let files: Vec<PathBuf> = files.into_iter().chain(of_own).collect();
+    lines.extend(laws::lines(effort));
+    let ours = measured(&files, budgets, n_seeds)?;
     lines.extend(errors(&ours));
     let peers = match environment {
         Some(environment) => {
             // At all coalitions a peer must agree with the definition.
             let budgets: Vec<String> =
                 budgets.iter().chain(&[4096]).map(ToString::to_string).collect();
-            let mut command = std::process::Command::new(environment.interpreter());
-            command.arg(workspace_root().join("tests/peers/explain.py")).args(&files);
-            command.args(["--budgets", &budgets.join(","), "--seeds", &n_seeds.to_string()]);
+            let mut command = script(environment, "explain.py");
+            command.args(&files).args(["--budgets", &budgets.join(",")]);
+            command.args(["--seeds", &n_seeds.to_string(), "--until", &TARGETS[1].to_string()]);
             command.args(["--seconds", &seconds.to_string()]);
             answered(command)?
         }
@@ -125,17 +149,65 @@ pub fn run(
     Ok(lines)
 }
 
+/// Errors of ours on the games of some files: of each method up to the budget that is enough.
+fn measured(files: &[PathBuf], budgets: &[usize], n_seeds: u64) -> anyhow::Result<Vec<Measured>> {
+    let mut ours = Vec::new();
+    for file in files {
+        let tables = games::read(file)?;
+        let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        for method in [Method::Gaussian, Method::Odd, Method::Leverage, Method::Permutation] {
+            for budget in budgets {
+                let found = measure((name.clone(), &tables), method, *budget, n_seeds);
+                let is_enough = found.error.is_some_and(|error| error <= TARGETS[1]);
+                ours.push(found);
+                if is_enough {
+                    break;
+                }
+            }
+        }
+    }
+    Ok(ours)
+}
+
+/// Seconds and faithfulness of explanations of our own model, and the files of its games.
+fn of_own(own: &Own, effort: Effort, folder: &Path) -> anyhow::Result<(Vec<Line>, Vec<PathBuf>)> {
+    let products = own.products(if effort == Effort::Quick { 4 } else { 12 })?;
+    let random = own.randomised();
+    let (mut lines, mut files) = (Vec::new(), Vec::new());
+    for n_background in own::BACKGROUNDS {
+        let tables = own.tables(&products, n_background)?;
+        for method in [Method::Gaussian, Method::Exact] {
+            lines.push(own.pace(&products, &tables, (method, n_background))?.line());
+        }
+        if n_background == 1 {
+            lines.push(faithful::randomised(&tables, &random.tables(&products, 1)?));
+        } else {
+            lines.extend(faithful::deletion(&tables));
+        }
+        files.push(own::write(folder, &format!("own-background-{n_background}"), &tables)?);
+    }
+    lines.extend(faithful::drivers(own)?);
+    Ok((lines, files))
+}
+
+/// A script of the peers.
+fn script(environment: &Environment, name: &str) -> std::process::Command {
+    let mut command = std::process::Command::new(environment.interpreter());
+    command.arg(workspace_root().join("tests/peers").join(name));
+    command
+}
+
 /// Where the two exact games lie unless told otherwise.
 pub fn fixtures() -> PathBuf {
     workspace_root().join("../shared/fixtures/shapley")
 }
 
-/// What the script of the peers prints.
-fn answered(mut command: std::process::Command) -> anyhow::Result<Vec<Measured>> {
+/// What a script of the peers prints.
+fn answered<T: DeserializeOwned>(mut command: std::process::Command) -> anyhow::Result<Vec<T>> {
     let said = command.stderr(Stdio::inherit()).output()?;
     ensure!(said.status.success(), "{command:?}: {}", said.status);
     let text = String::from_utf8(said.stdout)?;
-    text.lines().map(|line| serde_json::from_str(line).context("a line of explain.py")).collect()
+    text.lines().map(|line| serde_json::from_str(line).context("a line of a peer")).collect()
 }
 
 /// An estimate of one game within a budget.

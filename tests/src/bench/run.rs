@@ -11,18 +11,15 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
-use artifacts::Order;
 use evaluator::{Calibrations, OURS, Results};
 use lifecycle::{Digest, Frequency};
-use toml::Table;
 
 use super::budget::Effort;
-use super::data::Data;
+use super::data::{self, Data};
 use super::exchange;
 use super::peers::{Cost, Environment, Peer};
 use super::sets::{Model, Pipeline, Set, Subject};
-use super::workshop::{Made, Workshop, code_of, files_below};
-use crate::workspace_root;
+use super::workshop::{Made, Workshop};
 
 /// All forecasters of a set under one seed, scored.
 #[derive(Debug, Clone)]
@@ -134,33 +131,11 @@ impl Run {
         let truth = data.simulate.map(|made| self.note(format!("{} simulate", set.name), made));
         self.note(format!("{} ingest", set.name), data.ingest);
         let features = self.note(format!("{} features", set.name), data.features);
-        let made = self.exchange(set, &pipeline, features).await?;
+        let made = data::exchange(&self.workshop, set, &pipeline, features).await?;
         let exchange = self.note(format!("{} exchange", set.name), made);
         let forecasts = BTreeMap::new();
         self.works.push(Work { set, pipeline, truth, features, exchange, forecasts });
         Ok(())
-    }
-
-    async fn exchange(
-        &self,
-        set: Set,
-        pipeline: &Pipeline,
-        features: Digest,
-    ) -> anyhow::Result<Made> {
-        let settings: Table = pipeline.models[0].settings.clone();
-        let evaluate: evaluator::Config = pipeline.section("evaluate").try_into()?;
-        let order = exchange::Order {
-            set: set.name.to_owned(),
-            trainer: settings.try_into()?,
-            fit_products: evaluate.fit_products,
-        };
-        let mut order = Order::new(order);
-        order.inputs.insert("features".to_owned(), features);
-        let code = exchange_code()?;
-        let make = |order: &exchange::Order, folders: &artifacts::Folders, output: &Path| {
-            exchange::write(order, &folders["features"], output)
-        };
-        self.workshop.publish(("exchange", &code), order, make).await
     }
 
     /// Our models and their forecasts of one set.
@@ -352,17 +327,6 @@ fn asked(subject: Subject) -> &'static [&'static str] {
         Subject::Stages => &["stages"],
         Subject::Ablation => &[],
     }
-}
-
-/// The version of what decides an exchange: how windows are cut, rows chosen and tables written.
-fn exchange_code() -> anyhow::Result<Digest> {
-    let root = workspace_root();
-    let mut files = vec![root.join("Cargo.lock"), root.join("tests/src/bench/exchange.rs")];
-    files.extend(files_below(&root.join("tests/src/bench/exchange"), &[".rs"])?);
-    for name in ["lifecycle", "panel", "tables", "trainer", "evaluator"] {
-        files.extend(files_below(&root.join("crates").join(name).join("src"), &[".rs"])?);
-    }
-    code_of(&files)
 }
 
 /// Tells people; results go to stdout.

@@ -11,7 +11,7 @@ use clap::Parser;
 use tests::bench::budget::Effort;
 use tests::bench::peers::Environment;
 use tests::bench::sets::{self, Subject};
-use tests::bench::{explain, guards, lines, record, run, shown, training};
+use tests::bench::{backtest, explain, guards, lines, record, run, shown, training};
 use tests::workspace_root;
 
 /// Compares ours with its peers and prints one JSON object a line.
@@ -52,6 +52,7 @@ enum What {
     Ablation,
     Guards,
     Training,
+    Backtest,
     Explain,
 }
 
@@ -71,18 +72,21 @@ async fn main() -> anyhow::Result<()> {
         return Ok(());
     }
     if flags.subject == What::Explain {
-        return explanations(effort, flags.fixtures).await;
+        return explanations(effort, flags).await;
     }
     let limit = flags.minutes.map_or_else(|| effort.limit(), Duration::from_mins);
     let home = flags.home.unwrap_or_else(|| workspace_root().join("target/bench"));
     let subject = match flags.subject {
         What::Turns => Subject::Turns,
-        What::Accuracy => Subject::Accuracy,
+        What::Accuracy | What::Backtest => Subject::Accuracy,
         What::Ablation => Subject::Ablation,
         // Guards are of sets with all three.
         What::Stages | What::Guards | What::Training | What::Explain => Subject::Stages,
     };
     let sets = sets::sets(subject, effort, &flags.only)?;
+    if flags.subject == What::Backtest {
+        return back_test((effort, limit), (sets, home)).await;
+    }
     if flags.subject == What::Guards {
         return guard((effort, limit), (sets, home)).await;
     }
@@ -99,15 +103,36 @@ async fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Explains exact games; without Python ours alone, which is said.
-async fn explanations(effort: Effort, fixtures: Option<PathBuf>) -> anyhow::Result<()> {
+/// Explains exact games and our own model; without Python ours alone, which is said.
+async fn explanations(effort: Effort, flags: Flags) -> anyhow::Result<()> {
     let environment = Environment::of_explainers(effort.limit()).await;
     if let Err(error) = &environment {
         run::say(&format!("no peers: {error:#}"));
     }
-    let fixtures = fixtures.unwrap_or_else(explain::fixtures);
-    for line in explain::run(effort, &fixtures, environment.as_ref().ok())? {
+    let fixtures = flags.fixtures.unwrap_or_else(explain::fixtures);
+    let home = flags.home.unwrap_or_else(|| workspace_root().join("target/bench"));
+    let places = (&*fixtures, home);
+    let lines = explain::run(effort, places, environment.as_ref().ok(), flags.minutes);
+    for line in Box::pin(lines).await? {
         writeln!(std::io::stdout(), "{}", serde_json::to_string(&line)?)?;
+    }
+    Ok(())
+}
+
+/// Back-tests some sets at once, one by one, and by others.
+async fn back_test(
+    (effort, limit): (Effort, Duration),
+    (sets, home): (Vec<sets::Set>, PathBuf),
+) -> anyhow::Result<()> {
+    let environment = Environment::prepare(limit).await;
+    if let Err(error) = &environment {
+        run::say(&format!("no peers: {error:#}"));
+    }
+    for set in sets {
+        let measured = backtest::run((effort, limit), (set, &home), environment.as_ref().ok());
+        for pace in Box::pin(measured).await? {
+            writeln!(std::io::stdout(), "{}", serde_json::to_string(&pace)?)?;
+        }
     }
     Ok(())
 }

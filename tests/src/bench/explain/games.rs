@@ -70,6 +70,23 @@ pub(super) fn read(path: &Path) -> anyhow::Result<Vec<Table>> {
     Ok(values.chunks_exact(n_rows * n_outputs).map(table).collect())
 }
 
+/// Writes games of one shape as [`read`] and numpy read them.
+pub(super) fn write(path: &Path, tables: &[Table]) -> anyhow::Result<()> {
+    let first = tables.first().context("no game")?;
+    let (n_rows, n_outputs) = (first.rows.len(), first.rows[0].len());
+    ensure!(tables.iter().all(|table| table.rows.len() == n_rows), "games of several shapes");
+    let shape = format!("({}, {n_rows}, {n_outputs})", tables.len());
+    let header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}");
+    // Header and what stands before it fill a multiple of 64 bytes.
+    let header = format!("{header:<width$}\n", width = 64 * (header.len() + 11).div_ceil(64) - 11);
+    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+    bytes.extend(u16::try_from(header.len())?.to_le_bytes());
+    bytes.extend(header.as_bytes());
+    let values = tables.iter().flat_map(|table| table.rows.iter().flatten());
+    bytes.extend(values.flat_map(|value| (*value as f32).to_le_bytes()));
+    std::fs::write(path, bytes).with_context(|| path.display().to_string())
+}
+
 /// Kinds of random games.
 pub(super) const KINDS: [&str; 5] = ["network", "rules", "power", "probability", "greatest"];
 
@@ -164,6 +181,16 @@ mod tests {
             assert_ne!(game, random(kind, 5, 2), "{name}");
             assert!(game.rows.iter().flatten().all(|value| value.is_finite()));
         }
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        let game = |at: f64| Table { n_players: 1, rows: vec![vec![at, 1.0], vec![2.0, at]] };
+        let games = [game(0.5), game(-3.0)];
+        write(file.path(), &games).expect("written");
+        assert_eq!(read(file.path()).expect("it is read"), games);
+        assert_eq!(std::fs::read(file.path()).expect("bytes").len() % 32, 0);
     }
 
     #[test]

@@ -98,16 +98,11 @@ fn line(
     n: usize,
 ) -> Line {
     Line {
-        bench: "explain",
-        case,
-        metric,
-        method: method.name().to_owned(),
         ours: Some(ours),
-        peer: None,
-        peer_name: None,
         better: "at most 1e-9".to_owned(),
         holds: Some(holds),
         n,
+        ..Line::new(case, metric, method)
     }
 }
 
