@@ -41,7 +41,8 @@ def main():
         started = time.perf_counter()
         statistical._all(peer, variant, exchange, rows, options.threads)
         seconds = time.perf_counter() - started
-        print(json.dumps({"peer": f"{peer} (statsforecast)", "forecasts": len(rows), "seconds": seconds}), flush=True)
+        name = peer if peer == "seasonal-naive" else f"{peer} (statsforecast)"
+        print(json.dumps({"peer": name, "forecasts": len(rows), "seconds": seconds}), flush=True)
 
 
 if __name__ == "__main__":
