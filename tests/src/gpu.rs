@@ -8,7 +8,7 @@ use anyhow::Context;
 use lifecycle::{Period, Progress, Series, StageProbabilities, Unwatched};
 use model::{Architecture, Device, Dimensions, Kind, Network, Noise, Size};
 use panel::{CONTEXT_INPUTS, FilterOutlook, HORIZON_INPUTS, STATIC_INPUTS, Window};
-use serde_json::Value;
+use serde_json::{Value, json};
 use trainer::{Config, Meeting, Row, Rows, Target, Task, train, train_with};
 
 /// Weekly windows as `features` cuts them by default.
@@ -23,6 +23,17 @@ pub const DIMENSIONS: Dimensions = Dimensions {
 /// The network of a kind and named size, as a shape.
 pub fn architecture(kind: Kind, size: Size) -> Architecture {
     Architecture::new(kind, size, DIMENSIONS)
+}
+
+/// A shape as programs in Python read it to build the same network.
+pub fn shape(architecture: &Architecture) -> Value {
+    let Architecture { dimensions, patch, d_model, n_layers, n_heads, d_hidden, d_wide, .. } =
+        architecture;
+    json!({
+        "dimensions": dimensions, "patch": patch, "d_model": d_model, "n_layers": n_layers,
+        "n_heads": n_heads, "d_hidden": d_hidden, "d_wide": d_wide, "kind": architecture.kind.name(),
+        "flops_of_a_forward_pass": architecture.n_flops(),
+    })
 }
 
 /// The network of a kind and named size on a device.

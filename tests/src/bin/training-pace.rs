@@ -10,9 +10,9 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Parser;
 use lifecycle::Digest;
-use model::{Architecture, Device, DeviceName, Dropout, Kind, Size, initial_weights};
+use model::{Device, DeviceName, Dropout, Kind, Size, initial_weights};
 use serde_json::{Value, json};
-use tests::gpu::{architecture, difference, losses, network, now, pace, rows};
+use tests::gpu::{architecture, difference, losses, network, now, pace, rows, shape};
 #[cfg(feature = "mpi")]
 use tests::ranks::Job;
 use tests::ranks::{Copies, Others, by_step};
@@ -209,7 +209,7 @@ fn case(
         "case": "training", "who": "lifecast", "device": device.name().to_string(),
         "hardware": device.hardware(), "precision": precision.to_string(),
         "kind": config.kind.name(), "size": name_of(config.size), "batch": config.batch, "micro_batch": config.micro_batch,
-        "n_parameters": network.layout().n_values(), "shape": shape(config.kind, config.size),
+        "n_parameters": network.layout().n_values(), "shape": shape(&architecture(config.kind, config.size)),
         "samples_per_second": config.batch as f64 / median.as_secs_f64(),
         "ranks": others.n_ranks(), "communication_ms": communication_ms, "communication_share": share,
         "bytes_sent_a_step": sent,
@@ -266,17 +266,6 @@ fn parts(
         all.push(Parts { forward: judged.get() - begin, backward: end - judged.get() });
     }
     all.into_iter().min_by_key(|parts| parts.total()).context("no call was asked for")
-}
-
-fn shape(kind: Kind, size: Size) -> Value {
-    let architecture = architecture(kind, size);
-    let Architecture { dimensions, patch, d_model, n_layers, n_heads, d_hidden, d_wide, .. } =
-        architecture;
-    json!({
-        "dimensions": dimensions, "patch": patch, "d_model": d_model, "n_layers": n_layers,
-        "n_heads": n_heads, "d_hidden": d_hidden, "d_wide": d_wide, "kind": kind.name(),
-        "flops_of_a_forward_pass": architecture.n_flops(),
-    })
 }
 
 /// A kind or a size by its name in a configuration.

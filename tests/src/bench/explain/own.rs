@@ -18,7 +18,7 @@ use lifecycle::{Attribution, Period, ProductId};
 use model::{Architecture, Model, initial_weights};
 use panel::{CategoryUnits, History, Panel, PanelMeta, category_units};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tables::{FeaturesDir, Truth};
 
 use super::games::{self, Table, distance, length, median};
@@ -28,6 +28,7 @@ use crate::bench::data::Data;
 use crate::bench::peers::Environment;
 use crate::bench::sets::{self, Subject};
 use crate::bench::workshop::Workshop;
+use crate::gpu::shape;
 
 /// The set that it is trained on.
 const SET: &str = "simulator-1";
@@ -217,16 +218,7 @@ impl Own {
     /// The network's shape, for who builds the same in Python.
     pub(super) fn shape(&self) -> Value {
         let description = self.model.description();
-        let architecture =
-            Architecture::new(description.kind, description.size, description.dimensions);
-        let Architecture {
-            dimensions, patch, d_model, n_layers, n_heads, d_hidden, d_wide, ..
-        } = architecture;
-        json!({
-            "dimensions": dimensions, "patch": patch, "d_model": d_model, "n_layers": n_layers,
-            "n_heads": n_heads, "d_hidden": d_hidden, "d_wide": d_wide,
-            "kind": description.kind.name(), "n_parameters": description.n_parameters,
-        })
+        shape(&Architecture::new(description.kind, description.size, description.dimensions))
     }
 }
 
