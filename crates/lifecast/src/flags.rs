@@ -15,8 +15,9 @@ pub(crate) struct PlaceFlags {
     /// Folder for fetched artifacts, checkpoints and unfinished work
     #[arg(long, env = "LIFECAST_WORK", default_value = "lifecast-work")]
     pub(crate) work: PathBuf,
-    /// Where networks compute in this process: `cpu`, or the GPU `gpu:N`, in 32 bits or `gpu:N/f16`
-    #[arg(long, env = "LIFECAST_DEVICE", default_value_t, value_name = "cpu|gpu:N")]
+    /// Where networks compute: `cpu`, the GPU `gpu:N`, or `gpu`, one for each worker of this machine;
+    /// GPUs in 32 bits, or `gpu:N/f16`, `gpu:N/bf16`
+    #[arg(long, env = "LIFECAST_DEVICE", default_value_t, value_name = "cpu|gpu|gpu:N")]
     pub(crate) device: DeviceName,
 }
 
@@ -25,7 +26,7 @@ impl PlaceFlags {
     pub(crate) fn open_device(&self) -> Result<(), Failure> {
         let device =
             model::compute_on(self.device).map_err(|error| Failure::usage(error.into()))?;
-        tracing::debug!(device = %self.device, hardware = device.hardware(), "opened");
+        tracing::debug!(device = %device.name(), hardware = device.hardware(), "opened");
         Ok(())
     }
 }

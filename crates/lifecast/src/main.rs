@@ -158,7 +158,7 @@ async fn act(flags: Flags) -> Result<(), Failure> {
             Trained::Suggestions(suggested) if !json => print(&train::csv(&suggested)),
             trained => answer_if(json, &trained),
         },
-        Command::Worker(flags) if flags.job_from_stdin => worker_from_stdin(&flags).await,
+        Command::Worker(flags) if flags.job_from_stdin => worker_from_stdin(flags).await,
         Command::Worker(flags) => answer_if(json, &worker::work(flags, quiet).await?),
         Command::Predict(flags) => answer_if(json, &predict::predict(flags, quiet).await?),
         Command::Evaluate(flags) => batch(Batch::Evaluate, flags).await,
@@ -178,8 +178,8 @@ async fn act(flags: Flags) -> Result<(), Failure> {
     }
 }
 
-async fn worker_from_stdin(flags: &WorkerFlags) -> Result<(), Failure> {
-    flags.batch.place.open_device()?;
+async fn worker_from_stdin(flags: WorkerFlags) -> Result<(), Failure> {
+    flags.on_own_device()?.batch.place.open_device()?;
     let work = tokio::task::spawn_blocking(workers::work_from_stdin);
     work.await.map_err(|error| Failure::internal(error.into()))?
 }

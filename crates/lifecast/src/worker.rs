@@ -57,6 +57,10 @@ pub(crate) struct WorkerFlags {
     /// Workers on this host, which share its cores; also `OMPI_COMM_WORLD_LOCAL_SIZE`
     #[arg(long, env = "LOCAL_WORLD_SIZE")]
     local_world_size: Option<usize>,
+    /// Which of them this is, from 0: chooses its GPU with `--device gpu`; also
+    /// `OMPI_COMM_WORLD_LOCAL_RANK`
+    #[arg(long, env = "LOCAL_RANK")]
+    local_rank: Option<usize>,
     /// Host of the worker of rank 0; also `PET_MASTER_ADDR`; without it this host
     #[arg(long, env = "MASTER_ADDR")]
     master_addr: Option<String>,
@@ -85,9 +89,25 @@ const PUBLISHED_WITHIN: Duration = Duration::from_mins(1);
 /// How long the rendezvous is hosted after the work is done: all others then know that it is.
 const LAST_WORDS: Duration = Duration::from_secs(6);
 
+impl WorkerFlags {
+    /// The same with the device that is this worker's own.
+    pub(crate) fn on_own_device(mut self) -> Result<Self, Failure> {
+        let local_rank = match self.local_rank {
+            Some(rank) => rank,
+            None => variable(&["OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID"])
+                .map_err(Failure::usage)?
+                .unwrap_or(0),
+        };
+        let device = &mut self.batch.place.device;
+        *device = device.of_worker(local_rank);
+        Ok(self)
+    }
+}
+
 /// Trains as one of the workers, and answers the model.
-pub(crate) async fn work(mut flags: WorkerFlags, is_quiet: bool) -> Result<StageOutcome, Failure> {
+pub(crate) async fn work(flags: WorkerFlags, is_quiet: bool) -> Result<StageOutcome, Failure> {
     use trainer::Inputs;
+    let mut flags = flags.on_own_device()?;
     let numbers = Numbers::of(&flags).map_err(Failure::usage)?;
     // Workers of one host work at the same key.
     let work = &mut flags.batch.place.work;

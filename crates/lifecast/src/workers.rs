@@ -19,7 +19,7 @@ use crate::failure::Failure;
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct WorkersFlags {
     /// Processes of this machine that train together, each on its share of the cores; without a
-    /// number one for each core
+    /// number one for each core, or for each GPU with `--device gpu`
     #[arg(long, env = "LIFECAST_WORKERS", value_name = "N", num_args = 0..=1,
         default_value_t = 1, default_missing_value = "0", value_parser = clap::value_parser!(u32).range(0..=1024))]
     pub(crate) workers: u32,
@@ -32,7 +32,7 @@ impl WorkersFlags {
     /// How workers are started, if there are to be several.
     pub(crate) fn launcher(&self, device: DeviceName) -> Result<Option<Launcher>, Failure> {
         let n_workers_max = match self.workers {
-            0 => thread::available_parallelism().map_or(1, usize::from),
+            0 => n_workers_of(device),
             n_workers => n_workers as usize,
         };
         let n_workers_min = self.min_workers.map_or(n_workers_max, |least| least as usize);
@@ -47,12 +47,29 @@ impl WorkersFlags {
         let arguments = ["worker", "--job-from-stdin", "--device", &device.to_string()];
         Ok(Some(Launcher {
             program: program.map_err(Failure::internal)?,
-            arguments: arguments.map(str::to_owned).to_vec(),
+            arguments: arguments
+                .map(str::to_owned)
+                .into_iter()
+                .chain(service::logging::arguments())
+                .collect(),
             n_workers_min,
             n_workers_max,
             clock: clock::since_start(),
             draw: rand::random,
         }))
+    }
+}
+
+/// How many workers fill this machine.
+fn n_workers_of(device: DeviceName) -> usize {
+    match device {
+        DeviceName::OwnGpu(_) => {
+            let gpus = model::devices();
+            gpus.iter().filter(|(name, _)| matches!(name, DeviceName::Gpu(..))).count().max(1)
+        }
+        DeviceName::Cpu | DeviceName::Gpu(..) | DeviceName::Software => {
+            thread::available_parallelism().map_or(1, usize::from)
+        }
     }
 }
 

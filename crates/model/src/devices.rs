@@ -18,7 +18,8 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use burn::tensor::{Device as Backend, FloatDType};
 use lifecycle::ErrorKind;
 
-/// What `--device` says: `cpu`, `gpu:N`, `gpu:N/f16`, `gpu:N/bf16` or `gpu:software`.
+/// What `--device` says: `cpu`, `gpu:N`, `gpu:N/f16`, `gpu:N/bf16`, `gpu`, `gpu/f16`, `gpu/bf16` or
+/// `gpu:software`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum DeviceName {
     /// The processor.
@@ -26,6 +27,8 @@ pub enum DeviceName {
     Cpu,
     /// The GPU of this number, from 0: discrete ones first.
     Gpu(usize, Precision),
+    /// A GPU for each worker of this machine: the first for one alone ([`DeviceName::of_worker`]).
+    OwnGpu(Precision),
     /// A Vulkan driver that computes on the processor: slow, for tests of the GPU's path.
     Software,
 }
@@ -55,7 +58,7 @@ pub struct Device {
 pub enum DeviceError {
     /// The text names no device.
     #[error(
-        "device `{0}` is none of `cpu`, `gpu:N`, `gpu:N/f16`, `gpu:N/bf16` and `gpu:software`, where N is a number from 0"
+        "device `{0}` is none of `cpu`, `gpu:N`, `gpu:N/f16`, `gpu:N/bf16` and `gpu:software`, where N is a number from 0, nor `gpu`, a GPU for each worker"
     )]
     Unknown(String),
     /// The program has no code for GPUs.
@@ -118,6 +121,8 @@ impl fmt::Display for DeviceName {
             Self::Cpu => f.write_str("cpu"),
             Self::Gpu(number, Precision::F32) => write!(f, "gpu:{number}"),
             Self::Gpu(number, precision) => write!(f, "gpu:{number}/{precision}"),
+            Self::OwnGpu(Precision::F32) => f.write_str("gpu"),
+            Self::OwnGpu(precision) => write!(f, "gpu/{precision}"),
             Self::Software => f.write_str("gpu:software"),
         }
     }
@@ -138,19 +143,20 @@ impl FromStr for DeviceName {
 
     fn from_str(text: &str) -> Result<Self, DeviceError> {
         let unknown = || DeviceError::Unknown(text.to_owned());
+        let (place, precision) = match text.split_once('/') {
+            None => (text, Precision::F32),
+            Some((place, "f32")) => (place, Precision::F32),
+            Some((place, "f16")) => (place, Precision::F16),
+            Some((place, "bf16")) => (place, Precision::Bf16),
+            Some(_) => return Err(unknown()),
+        };
         match text {
             "cpu" => return Ok(Self::Cpu),
             "gpu:software" => return Ok(Self::Software),
+            _ if place == "gpu" => return Ok(Self::OwnGpu(precision)),
             _ => {}
         }
-        let gpu = text.strip_prefix("gpu:").ok_or_else(unknown)?;
-        let (number, precision) = match gpu.split_once('/') {
-            None => (gpu, Precision::F32),
-            Some((number, "f32")) => (number, Precision::F32),
-            Some((number, "f16")) => (number, Precision::F16),
-            Some((number, "bf16")) => (number, Precision::Bf16),
-            Some(_) => return Err(unknown()),
-        };
+        let number = place.strip_prefix("gpu:").ok_or_else(unknown)?;
         let number: u16 = number.parse().map_err(|_| unknown())?;
         Ok(Self::Gpu(usize::from(number), precision))
     }
@@ -160,8 +166,17 @@ impl DeviceName {
     /// The numbers that networks compute in there.
     pub fn precision(self) -> Precision {
         match self {
-            Self::Gpu(_, precision) => precision,
+            Self::Gpu(_, precision) | Self::OwnGpu(precision) => precision,
             Self::Cpu | Self::Software => Precision::F32,
+        }
+    }
+
+    /// The device of one of the workers of this machine, who are numbered from 0.
+    #[must_use]
+    pub fn of_worker(self, number: usize) -> Self {
+        match self {
+            Self::OwnGpu(precision) => Self::Gpu(number, precision),
+            Self::Cpu | Self::Gpu(..) | Self::Software => self,
         }
     }
 }
@@ -197,6 +212,7 @@ impl Device {
     /// Opens a device; one that this process has opened is shared.
     pub fn open(name: DeviceName) -> Result<Self, DeviceError> {
         static OPENED: Mutex<BTreeMap<DeviceName, Device>> = Mutex::new(BTreeMap::new());
+        let name = name.of_worker(0);
         if name == DeviceName::Cpu {
             return Ok(Self::cpu());
         }
@@ -231,8 +247,10 @@ impl Device {
     pub fn kind(&self) -> String {
         match self.name {
             DeviceName::Cpu => "cpu".to_owned(),
-            DeviceName::Gpu(_, precision) => format!("gpu {} {precision}", self.hardware),
             DeviceName::Software => format!("gpu {}", self.hardware),
+            DeviceName::Gpu(_, precision) | DeviceName::OwnGpu(precision) => {
+                format!("gpu {} {precision}", self.hardware)
+            }
         }
     }
 
@@ -266,6 +284,7 @@ static PROCESS: OnceLock<Device> = OnceLock::new();
 /// Networks that this process makes from here on compute on this device. Said once, before any.
 pub fn compute_on(name: DeviceName) -> Result<&'static Device, DeviceError> {
     let wanted = Device::open(name)?;
+    let name = wanted.name;
     let device = PROCESS.get_or_init(|| wanted);
     if device.name == name {
         Ok(device)
@@ -298,7 +317,7 @@ mod gpu {
     pub(super) fn open(name: DeviceName) -> Result<(String, Backend), DeviceError> {
         let all = adapters();
         let found = match name {
-            DeviceName::Cpu => None,
+            DeviceName::Cpu | DeviceName::OwnGpu(_) => None,
             DeviceName::Gpu(number, _) => {
                 all.iter().filter(|(kind, _)| !is_software(kind)).nth(number)
             }
@@ -383,12 +402,13 @@ mod gpu {
         let all = hardware();
         let number = match name {
             DeviceName::Gpu(number, _) => number,
-            DeviceName::Cpu | DeviceName::Software => usize::MAX,
+            DeviceName::Cpu | DeviceName::OwnGpu(_) | DeviceName::Software => usize::MAX,
         };
         // Without a driver Burn panics in a thread of its own: nothing of it is touched before.
         let Some(hardware) = all.get(number) else {
             let found = if all.is_empty() { "none".to_owned() } else { all.join(", ") };
-            let looked_for = "NVIDIA's driver and its GPUs (/proc/driver/nvidia/gpus, /dev/nvidia0)";
+            let looked_for =
+                "NVIDIA's driver and its GPUs (/proc/driver/nvidia/gpus, /dev/nvidia0)";
             return Err(DeviceError::Missing { name, looked_for, found });
         };
         Ok((hardware.clone(), Backend::cuda(number)))
@@ -447,14 +467,36 @@ mod tests {
 
     #[test]
     fn names_are_read_as_they_are_written() {
-        for text in ["cpu", "gpu:0", "gpu:7", "gpu:0/f16", "gpu:1/bf16", "gpu:software"] {
+        for text in
+            ["cpu", "gpu", "gpu/bf16", "gpu:0", "gpu:7", "gpu:0/f16", "gpu:1/bf16", "gpu:software"]
+        {
             assert_eq!(text.parse::<DeviceName>().expect(text).to_string(), text);
         }
         assert_eq!("gpu:0/f32".parse(), Ok(DeviceName::Gpu(0, Precision::F32)));
-        for text in ["", "gpu", "gpu:", "gpu:-1", "gpu:0/f8", "cuda:0", "CPU", "gpu:70000"] {
+        for text in [
+            "",
+            "gp",
+            "gpu/f8",
+            "gpu:",
+            "gpu:-1",
+            "cpu/f16",
+            "gpu:0/f8",
+            "cuda:0",
+            "CPU",
+            "gpu:70000",
+        ] {
             let error = text.parse::<DeviceName>().expect_err(text);
             assert!(error.to_string().contains("`gpu:N`"), "{error}");
         }
+    }
+
+    #[test]
+    fn workers_share_a_gpu_that_is_named_and_have_their_own_where_none_is() {
+        let of = |name: &str| name.parse::<DeviceName>().expect(name).of_worker(3).to_string();
+        assert_eq!(
+            ["cpu", "gpu:1", "gpu", "gpu/f16"].map(of),
+            ["cpu", "gpu:1", "gpu:3", "gpu:3/f16"]
+        );
     }
 
     #[test]

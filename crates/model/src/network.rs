@@ -94,7 +94,7 @@ impl Network {
     pub fn workers_of(&self, n_threads: usize) -> Workers {
         match self.device.name() {
             DeviceName::Cpu => Workers::new(n_threads),
-            DeviceName::Gpu(..) => Workers::new(2),
+            DeviceName::Gpu(..) | DeviceName::OwnGpu(_) => Workers::new(2),
             DeviceName::Software => Workers::new(1),
         }
     }

@@ -2,7 +2,9 @@
 
 use std::io::IsTerminal;
 use std::panic::PanicHookInfo;
+use std::sync::OnceLock;
 
+use clap::ValueEnum;
 use tracing::error;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
@@ -59,8 +61,25 @@ pub fn start(flags: &LogFlags, default: &str) -> Result<(), LogError> {
         LogFormat::Json => subscriber.json().flatten_event(true).try_init(),
     }
     .map_err(|_| LogError::Taken)?;
+    STARTED.get_or_init(|| flags.clone());
     std::panic::set_hook(Box::new(log_panic));
     Ok(())
+}
+
+/// As [`start`] was told.
+static STARTED: OnceLock<LogFlags> = OnceLock::new();
+
+/// Arguments with which another process logs as this one does; none before [`start`].
+pub fn arguments() -> Vec<String> {
+    STARTED.get().map(LogFlags::arguments).unwrap_or_default()
+}
+
+impl LogFlags {
+    fn arguments(&self) -> Vec<String> {
+        let format = self.log_format.to_possible_value();
+        let format = format.map(|format| format!("--log-format={}", format.get_name()));
+        self.log.iter().map(|filter| format!("--log={filter}")).chain(format).collect()
+    }
 }
 
 fn log_panic(panic: &PanicHookInfo<'_>) {
@@ -71,6 +90,23 @@ fn log_panic(panic: &PanicHookInfo<'_>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn arguments_say_what_the_flags_say() {
+        #[derive(clap::Parser)]
+        struct Program {
+            #[command(flatten)]
+            log: LogFlags,
+        }
+        for log in [None, Some("info,trainer=debug".to_owned())] {
+            for log_format in [LogFormat::Human, LogFormat::Json] {
+                let flags = LogFlags { log: log.clone(), log_format };
+                let given = std::iter::once("program".to_owned()).chain(flags.arguments());
+                let read = <Program as clap::Parser>::try_parse_from(given).expect("arguments");
+                assert_eq!(read.log, flags);
+            }
+        }
+    }
 
     #[test]
     fn a_wrong_filter_is_named() {

@@ -320,6 +320,8 @@ impl Crew<'_> {
         let failed = |source| Error::File { path: self.launcher.program.clone(), source };
         let mut child = Command::new(&self.launcher.program)
             .args(&self.launcher.arguments)
+            // As torchrun says which of this machine's workers a process is.
+            .env("LOCAL_RANK", order.to_string())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
