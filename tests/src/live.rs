@@ -16,8 +16,8 @@ use wire::v1::explainer_client::ExplainerClient;
 use wire::v1::planner_client::PlannerClient;
 use wire::v1::predictor_client::PredictorClient;
 use wire::{
-    ExplainQuery, Explanation, ForecastQuery, HistoryQuery, InputsQuery, Plan, PlanItem, PlanQuery,
-    ScoresQuery, ServedForecast, ServedInputs, v1,
+    Counterfactuals, CounterfactualsQuery, ExplainQuery, Explanation, ForecastQuery, HistoryQuery,
+    InputsQuery, Plan, PlanItem, PlanQuery, ScoresQuery, ServedForecast, ServedInputs, v1,
 };
 
 use crate::server::Server;
@@ -164,6 +164,42 @@ async fn explanations(served: &Served, answers: &[ServedForecast]) -> anyhow::Re
         }
         let last = last.context("an empty stream")?;
         ensure!(last.attributions == attributions(&explanation), "{series}: streamed otherwise");
+        counterfactuals(served, answer).await?;
+    }
+    Ok(())
+}
+
+/// Counterfactuals start from the served answer, stay within their bounds, and say so where none
+/// does.
+async fn counterfactuals(served: &Served, answer: &ServedForecast) -> anyhow::Result<()> {
+    let series = &answer.forecast.series;
+    let query = CounterfactualsQuery {
+        model: served.model,
+        features: served.features,
+        series: series.clone(),
+        origin: served.origin(),
+        price: Some([0.8, 1.2]),
+        promotion: None,
+        in_stock: None,
+        sales_change: Some(0.02),
+    };
+    let mut client = ExplainerClient::new(served.explainer.clone());
+    let request = v1::ExplainCounterfactualsRequest::from(query);
+    let found = client.explain_counterfactuals(request).await?.into_inner();
+    let found = Counterfactuals::try_from(found.counterfactuals.context("empty")?)?;
+    ensure!(found.inputs_digest == answer.inputs, "{series}: other inputs were turned");
+    let units = explainer::explained::outputs_of(&answer.forecast)[0];
+    let gap = (found.before[0] - units).abs() / units.abs().max(1.0);
+    ensure!(gap <= TOLERANCE, "{series}: before any change, units have a gap of {gap}");
+    ensure!(!found.counterfactuals.is_empty(), "{series}: no target");
+    for told in &found.counterfactuals {
+        let starts = told.en.starts_with("None within bounds");
+        ensure!(starts != told.is_reached, "{series}: {}", told.en);
+        for (name, value) in &told.changes {
+            let input = found.inputs.iter().find(|input| input.name == *name);
+            let [low, high] = input.context("an unknown input")?.bounds;
+            ensure!((low..=high).contains(value), "{series}: {name} at {value}");
+        }
     }
     Ok(())
 }

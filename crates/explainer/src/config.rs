@@ -3,6 +3,7 @@
 use lifecycle::Invalid;
 use serde::{Deserialize, Serialize};
 
+use crate::counterfactual::Bounds;
 use crate::estimator::Method;
 use crate::players::Family;
 
@@ -29,6 +30,8 @@ pub struct Config {
     pub evaluations_max: Option<usize>,
     /// Seed of the choice of backgrounds and coalitions.
     pub seed: u64,
+    /// Bounds of counterfactuals, and whether they are looked for.
+    pub counterfactuals: Bounds,
 }
 
 impl Default for Config {
@@ -42,6 +45,7 @@ impl Default for Config {
             tolerance: 0.05,
             evaluations_max: None,
             seed: 1,
+            counterfactuals: Bounds::default(),
         }
     }
 }
@@ -63,7 +67,10 @@ impl Config {
         if self.evaluations_max == Some(0) {
             return Err(Invalid::new("evaluations_max", "0 must be at least 1"));
         }
-        Ok(())
+        self.counterfactuals.validate().map_err(|Invalid { field, reason }| Invalid {
+            field: format!("counterfactuals.{field}"),
+            reason,
+        })
     }
 }
 
@@ -76,5 +83,12 @@ mod tests {
         let allowed = |evaluations_max| Config { evaluations_max, ..Config::default() }.validate();
         assert_eq!((allowed(None), allowed(Some(1))), (Ok(()), Ok(())));
         assert_eq!(allowed(Some(0)).expect_err("nothing to spend").field, "evaluations_max");
+    }
+
+    #[test]
+    fn a_wrong_bound_is_named_by_its_section() {
+        let counterfactuals = Bounds { price: [1.3, 0.7], ..Bounds::default() };
+        let refused = Config { counterfactuals, ..Config::default() }.validate();
+        assert_eq!(refused.expect_err("descending").field, "counterfactuals.price");
     }
 }

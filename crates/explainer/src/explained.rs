@@ -3,10 +3,19 @@
 use std::collections::BTreeMap;
 
 use lifecycle::{Forecast, OUTLOOK_WEEKS, Period, Stage, Turn};
-use panel::{CategoryUnits, Cutter, History, PanelMeta, Variants};
+use panel::{CategoryUnits, Cutter, History, PanelMeta, Plan, Variants};
 use rayon::prelude::*;
 
 use crate::Error;
+
+/// A history as it might have been, and what might be planned for the periods after the origin.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Altered {
+    /// Up to the origin.
+    pub history: History,
+    /// After it.
+    pub plan: Plan,
+}
 
 /// Answers outputs for histories; the explainer knows nothing else of a model.
 pub trait Explained: std::fmt::Debug + Sync {
@@ -15,6 +24,9 @@ pub trait Explained: std::fmt::Debug + Sync {
 
     /// The outputs of each history as of the origin. Shape `[n_histories, n_outputs]`.
     fn outputs(&self, histories: &[History], origin: Period) -> Result<Vec<Vec<f64>>, Error>;
+
+    /// The whole forecast of each as of the origin, but for quantiles of units.
+    fn forecasts(&self, altered: &[Altered], origin: Period) -> Result<Vec<Forecast>, Error>;
 }
 
 /// A model in this process: histories go through `panel`'s windows and the model's answers, as the
@@ -47,10 +59,16 @@ impl Explained for InProcess<'_> {
         let forecasts = model::expectations(self.model, &windows.collect::<Vec<_>>());
         Ok(forecasts.iter().map(outputs_of).collect())
     }
+
+    fn forecasts(&self, altered: &[Altered], origin: Period) -> Result<Vec<Forecast>, Error> {
+        let window = |of: &Altered| self.variants.window_with_plan(&of.history, origin, &of.plan);
+        let windows: Vec<_> = altered.par_iter().map(window).collect();
+        Ok(model::expectations(self.model, &windows))
+    }
 }
 
 /// The outlook whose turns are explained: 13 weeks.
-const OUTLOOK: usize = 1;
+pub(crate) const OUTLOOK: usize = 1;
 
 /// Names of [`outputs_of`], in its order.
 pub fn output_names(horizon: usize) -> Vec<String> {

@@ -2,14 +2,15 @@
 //!
 //! [`players`] says what is credited, [`background`] what stands in for what is absent;
 //! [`estimator`] turns the outputs of coalitions into Shapley values, [`owen`] splits those of
-//! families; [`explained`] is the one trait behind which a model
-//! stands. The full coalition is the untouched history, so base plus
+//! families; [`counterfactual`] says what change would turn a forecast; [`explained`] is the one
+//! trait behind which a model stands. The full coalition is the untouched history, so base plus
 //! values is the served answer: the *gap* in every explanation is measured against the table that
 //! `predictor` published, not against a number of our own.
 
 pub mod background;
 pub mod coalition;
 mod config;
+pub mod counterfactual;
 mod error;
 pub mod estimator;
 pub mod exact;

@@ -13,7 +13,7 @@ use tonic::codegen::tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 use tracing::info;
 use wire::v1::explainer_server::{Explainer, ExplainerServer};
-use wire::{ExplainQuery, Explanation, invalid_argument, read_start, v1};
+use wire::{CounterfactualsQuery, ExplainQuery, Explanation, invalid_argument, read_start, v1};
 
 use self::live::{Known, status_of_live};
 use crate::{Error, Inputs, run};
@@ -139,6 +139,20 @@ impl Explainer for Server {
         };
         spawn("explanation", async move { pool.run(work).await });
         Ok(Response::new(ReceiverStream::new(receiver)))
+    }
+
+    async fn explain_counterfactuals(
+        &self,
+        request: Request<v1::ExplainCounterfactualsRequest>,
+    ) -> Result<Response<v1::ExplainCounterfactualsResponse>, Status> {
+        let query = CounterfactualsQuery::try_from(request.into_inner());
+        let query = query.map_err(invalid_argument)?;
+        let known = self.known(query.model, query.features).await?;
+        let found = self.pool.run(move || known.counterfactuals(&query)).await??;
+        let (series, n_evaluations) = (&found.series, found.n_evaluations);
+        info!(%series, n_evaluations, inputs = %found.inputs_digest, "counterfactuals");
+        let counterfactuals = Some(found.into());
+        Ok(Response::new(v1::ExplainCounterfactualsResponse { counterfactuals }))
     }
 }
 

@@ -1,7 +1,8 @@
-//! The batch stage: explains the latest forecasts of a sample of series.
+//! The batch stage: explains the latest forecasts of a sample of series, and says what would turn
+//! them.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use artifacts::Folders;
@@ -9,10 +10,11 @@ use lifecycle::{Digest, Forecast, Period, Progress, Series};
 use panel::History;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use tables::{AttributionRow, FeaturesDir};
+use tables::{AttributionRow, CounterfactualRow, FeaturesDir};
 
 use crate::background::Background;
 use crate::config::Config;
+use crate::counterfactual::{Axis, Counterfactuals, WhatIf};
 use crate::error::Error;
 use crate::explained::{InProcess, outputs_of};
 use crate::explanation::{Explanation, Question};
@@ -86,7 +88,10 @@ pub fn run(
         let question = Question { config, explained: &explained, history, background, cut };
         let explanation = question.answer()?.published_as(outputs_of(forecast))?;
         let words = words(&explanation);
-        Ok(Some(Explanation { weights, words, ..explanation }))
+        let (bounds, horizon) = (&config.counterfactuals, meta.settings.horizon);
+        let what_if = WhatIf { bounds, explained: &explained, history, cut, horizon };
+        let counterfactuals = bounds.enabled.then(|| what_if.counterfactuals()).transpose()?;
+        Ok(Some((Explanation { weights, words, ..explanation }, counterfactuals)))
     };
     let mut explanations = Vec::new();
     for (done, some) in chosen.chunks(AT_ONCE).enumerate() {
@@ -94,15 +99,17 @@ pub fn run(
         if progress.is_cancelled() {
             return Err(Error::Cancelled);
         }
-        let some: Vec<Option<Explanation>> =
+        let some: Vec<Option<(Explanation, Option<Counterfactuals>)>> =
             some.par_iter().map(&one).collect::<Result<_, Error>>()?;
         explanations.extend(some.into_iter().flatten());
     }
     progress.report("explain", chosen.len() as u64, chosen.len() as u64);
-    explanations.sort_by(|a, b| a.series.cmp(&b.series));
+    explanations.sort_by(|a, b| a.0.series.cmp(&b.0.series));
     if explanations.is_empty() {
         return Err(Error::NothingToExplain);
     }
+    let (explanations, counterfactuals): (Vec<_>, Vec<_>) = explanations.into_iter().unzip();
+    write_counterfactuals(output, &counterfactuals.into_iter().flatten().collect::<Vec<_>>())?;
     write(output, explanations)
 }
 
@@ -163,8 +170,43 @@ fn write(output: &Path, explanations: Vec<Explanation>) -> Result<Summary, Error
         attribution_gap_max: gaps.fold(0.0, f64::max),
         explanations,
     };
-    let path = output.join("explanations.json");
-    let text = serde_json::to_vec_pretty(&summary).expect("a summary is plain data");
-    std::fs::write(&path, text).map_err(|source| Error::File { path, source })?;
+    write_json(output.join("explanations.json"), &summary)?;
     Ok(summary)
+}
+
+fn write_counterfactuals(output: &Path, all: &[Counterfactuals]) -> Result<(), Error> {
+    let mut rows = Vec::new();
+    for of in all {
+        for told in &of.counterfactuals {
+            let value = |axis: Axis| {
+                let values = told.change.values.iter();
+                let mut values = values.filter(|(changed, _)| *changed == axis);
+                values.next().map_or(f64::NAN, |(_, value)| *value)
+            };
+            rows.push(CounterfactualRow {
+                series: of.series.clone(),
+                origin: of.origin,
+                target: told.target.name().to_owned(),
+                is_reached: told.is_reached,
+                planned_price: value(Axis::PlannedPrice),
+                planned_promotion: value(Axis::PlannedPromotion),
+                recent_price: value(Axis::RecentPrice),
+                recent_promotion: value(Axis::RecentPromotion),
+                recent_stock: value(Axis::RecentStock),
+                distance: told.distance,
+                output: told.output.clone(),
+                before: told.output_before,
+                after: told.output_after,
+                en: told.en.clone(),
+                zh: told.zh.clone(),
+            });
+        }
+    }
+    tables::write(&output.join("counterfactuals.parquet"), &rows)?;
+    write_json(output.join("counterfactuals.json"), &all)
+}
+
+fn write_json(path: PathBuf, of: &impl Serialize) -> Result<(), Error> {
+    let text = serde_json::to_vec_pretty(of).expect("plain data");
+    std::fs::write(&path, text).map_err(|source| Error::File { path, source })
 }

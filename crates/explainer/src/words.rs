@@ -157,7 +157,7 @@ impl<'a> Told<'a> {
 }
 
 /// Three digits of small numbers, no fraction of large ones.
-fn round(value: f64) -> String {
+pub(crate) fn round(value: f64) -> String {
     match value.abs() {
         size if size >= 100.0 || size == 0.0 => format!("{value:.0}"),
         size if size >= 1.0 => format!("{value:.1}"),

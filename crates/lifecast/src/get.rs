@@ -1,4 +1,6 @@
-//! `lifecast get`: a client for people, of forecasts, explanations and plans.
+//! `lifecast get`: a client for people, of forecasts, explanations, counterfactuals and plans.
+
+mod counterfactuals;
 
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -40,6 +42,13 @@ enum What {
         of: Asked,
         #[command(flatten)]
         effort: Effort,
+    },
+    /// What change of price, promotion or stock would turn a product's forecast
+    Counterfactuals {
+        #[command(flatten)]
+        of: Asked,
+        #[command(flatten)]
+        bounds: counterfactuals::BoundsFlags,
     },
     /// How much of a product to order now
     Plan {
@@ -141,6 +150,9 @@ pub(crate) async fn get(flags: GetFlags) -> Result<(String, Value), Failure> {
     match flags.what {
         What::Forecast { of } => forecast(&of).await,
         What::Explanation { of, effort } => explanation(&of, effort).await,
+        What::Counterfactuals { of, bounds } => {
+            counterfactuals::counterfactuals(&of, &bounds).await
+        }
         What::Plan { of, lead_time, review, shortage_cost, leftover_cost, stock, lot_size } => {
             let item = |series| PlanItem {
                 series,

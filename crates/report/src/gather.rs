@@ -8,7 +8,7 @@ use panel::{Channel, History, Panel};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tables::{AttributionRow, Dataset, FeaturesDir, PlanRow};
+use tables::{AttributionRow, CounterfactualRow, Dataset, FeaturesDir, PlanRow};
 
 use crate::numbers::count;
 use crate::overview::{Outlook, plan_groups, sort_by_stake};
@@ -43,6 +43,8 @@ pub(crate) fn gather(inputs: &Inputs<'_>, n_products: usize) -> Result<View, Err
     let panel = features.panel()?;
     let attributions: Vec<AttributionRow> =
         tables::read(&inputs.explanations.join("attributions.parquet"))?;
+    let counterfactuals: Vec<CounterfactualRow> =
+        tables::read(&inputs.explanations.join("counterfactuals.parquet"))?;
     let plans: Vec<PlanRow> = tables::read(&inputs.plans.join("plans.parquet"))?;
     let scores: Vec<Score> = tables::read(&inputs.scores.join("scores.parquet"))?;
     let dataset: Dataset = read_json(&inputs.dataset.join("dataset.json"))?;
@@ -56,7 +58,8 @@ pub(crate) fn gather(inputs: &Inputs<'_>, n_products: usize) -> Result<View, Err
         let plan = plans.binary_search_by(|plan| plan.series.cmp(series)).ok();
         let plan = plan.map(|place| &plans[place]);
         let own = forecasts.get_mut(series)?;
-        Some(product_view(calendar, history, own, &attributions, plan))
+        let explained = (&attributions[..], &counterfactuals[..]);
+        Some(product_view(calendar, history, own, explained, plan))
     };
     let products: Vec<_> = chosen.iter().filter_map(view_of).collect();
     let horizon = features.split().horizon;

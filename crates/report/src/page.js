@@ -25,6 +25,18 @@ function list() {
   if (found.length && !found.some(([, place]) => place === current)) show(found[0][1]);
 }
 
+/// Lists what would turn the product's forecast.
+function listTurners(turners) {
+  byId("turners").hidden = !turners.length;
+  byId("turner-rows").replaceChildren(...turners.map((turner) => {
+    const row = document.createElement("tr");
+    for (const text of [turner.target, turner.is_reached ? "yes" : "none", turner.sentence]) {
+      row.appendChild(document.createElement("td")).textContent = text;
+    }
+    return row;
+  }));
+}
+
 function show(place) {
   const product = charts.products[place];
   if (!product) return;
@@ -48,6 +60,7 @@ function show(place) {
   output.selectedIndex = Math.min(chosen, product.waterfalls.length - 1);
   output.hidden = byId("waterfall").hidden = !product.waterfalls.length;
   byId("unexplained").hidden = product.waterfalls.length > 0;
+  listTurners(product.turners);
   drawWaterfall(product.waterfalls[Math.max(0, output.selectedIndex)]);
 }
 

@@ -50,7 +50,7 @@ fn plotly_js() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::view::{Overview, PlanGroup, PlanView, ProductView, Quality};
+    use crate::view::{Overview, PlanGroup, PlanView, ProductView, Quality, Turner};
 
     /// A page in which every text that comes from outside is `text`.
     fn view(text: &str) -> View {
@@ -60,6 +60,7 @@ mod tests {
             title: outside(),
             category: outside(),
             reason: outside(),
+            turners: vec![Turner { target: outside(), is_reached: true, sentence: outside() }],
             units: vec![None],
             ..ProductView::default()
         };

@@ -2,10 +2,10 @@
 
 use lifecycle::{Forecast, LEVELS, Period, Series, Stage, Turn, UnitsForecast};
 use panel::{Channel, History};
-use tables::{AttributionRow, PlanRow};
+use tables::{AttributionRow, CounterfactualRow, PlanRow};
 
 use crate::numbers::short;
-use crate::view::{ProductView, Waterfall};
+use crate::view::{ProductView, Turner, Waterfall};
 
 /// Levels of the fan chart.
 const FAN: [f64; 5] = [0.05, 0.2, 0.5, 0.8, 0.95];
@@ -30,7 +30,7 @@ pub(crate) fn product_view(
     calendar: Calendar,
     history: &History,
     forecasts: &mut [Forecast],
-    attributions: &[AttributionRow],
+    (attributions, counterfactuals): (&[AttributionRow], &[CounterfactualRow]),
     plan: Option<&PlanRow>,
 ) -> ProductView {
     forecasts.sort_by_key(|forecast| forecast.origin);
@@ -53,6 +53,7 @@ pub(crate) fn product_view(
             .collect(),
         stages: Stage::ALL[..4].iter().map(|stage| stages(forecasts, *stage)).collect(),
         waterfalls: waterfalls(attributions, &history.series),
+        turners: turners(counterfactuals, &history.series),
         ..ProductView::default()
     };
     if let Some(plan) = plan {
@@ -121,6 +122,16 @@ fn waterfalls(rows: &[AttributionRow], series: &Series) -> Vec<Waterfall> {
     waterfalls
 }
 
+fn turners(rows: &[CounterfactualRow], series: &Series) -> Vec<Turner> {
+    let own = rows.iter().filter(|row| row.series == *series);
+    let turner = |row: &CounterfactualRow| Turner {
+        target: row.target.clone(),
+        is_reached: row.is_reached,
+        sentence: row.en.clone(),
+    };
+    own.map(turner).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use lifecycle::{Outlook, StageProbabilities};
@@ -157,7 +168,27 @@ mod tests {
         };
         let calendar = Calendar { start: Period(100), n_shown: 3 };
         let mut forecasts = [forecast(105, 3.0), forecast(104, 0.0)];
-        let view = product_view(calendar, &history, &mut forecasts, &[], None);
+        let turner = |product: &str| CounterfactualRow {
+            series: Series::of(product),
+            origin: Period(105),
+            target: "more sales".into(),
+            is_reached: true,
+            planned_price: f64::NAN,
+            planned_promotion: f64::NAN,
+            recent_price: 0.9,
+            recent_promotion: f64::NAN,
+            recent_stock: f64::NAN,
+            distance: 0.2,
+            output: "units".into(),
+            before: 1.0,
+            after: 2.0,
+            en: format!("{product} at .9."),
+            zh: String::new(),
+        };
+        let turners = ["cup", "mug"].map(turner);
+        let view = product_view(calendar, &history, &mut forecasts, (&[], &turners), None);
+        assert_eq!(view.turners.len(), 1, "only its own");
+        assert_eq!(view.turners[0].sentence, "mug at .9.");
         assert_eq!((view.start, view.units), (3, vec![None, Some(3.0), Some(4.0)]));
         assert_eq!((view.origins, view.ahead, view.stage), (vec![4, 5], 6, "growth"));
         assert_eq!(view.stages[1], [Some(0.0), Some(0.75)]);

@@ -136,6 +136,8 @@ pub(crate) struct ProductView {
     pub stages: Vec<Vec<Option<f32>>>,
     /// What the forecast rests on, one an output.
     pub waterfalls: Vec<Waterfall>,
+    /// What would turn the forecast, one a target.
+    pub turners: Vec<Turner>,
     /// The likeliest stage at the last origin, empty where unknown.
     pub stage: &'static str,
     /// The plan's action, empty where there is none.
@@ -157,6 +159,17 @@ pub(crate) struct Waterfall {
     pub served: f64,
     /// Players, values and standard errors, the largest first.
     pub players: Vec<(String, f64, f64)>,
+}
+
+/// One counterfactual.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct Turner {
+    /// What was to change.
+    pub target: String,
+    /// Whether it does within the bounds.
+    pub is_reached: bool,
+    /// What would change it, and to what.
+    pub sentence: String,
 }
 
 /// All scores of one task.

@@ -4,6 +4,7 @@
 //! rows is the stage's own matter.
 
 mod attributions;
+mod counterfactuals;
 mod dataset;
 pub mod features;
 mod forecasts;
@@ -17,6 +18,7 @@ mod series;
 mod truth;
 
 pub use attributions::AttributionRow;
+pub use counterfactuals::CounterfactualRow;
 pub use dataset::{
     Dataset, EventCount, Half, Offer, PanelRow, Product, Quarantined, Sale, SaleKind, Stock,
     ThinnedBy,

@@ -7,7 +7,7 @@
 //! path in the message, such as `histories[3].units`; [`invalid_argument`] makes it a gRPC status.
 //!
 //! What `lifecycle` has no word for, because only calls need it, is a plain struct here: queries,
-//! [`InlineHistory`], [`ServedForecast`], [`Explanation`], [`Plan`], [`Run`]. Wire types stop at a
+//! [`InlineHistory`], [`ServedForecast`], [`Explanation`], [`Counterfactuals`], [`Plan`], [`Run`]. Wire types stop at a
 //! stage's `server.rs` and `upstream.rs`.
 
 /// Messages, clients and servers of package `lifecast.v1`.
@@ -29,6 +29,7 @@ pub mod v1 {
 /// The encoded file descriptor set of `proto/`, with imports, for reflection.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!("generated/lifecast.v1.bin");
 
+mod counterfactuals;
 mod evaluator;
 mod explainer;
 mod fields;
@@ -40,6 +41,7 @@ mod runs;
 mod series;
 mod start;
 
+pub use counterfactuals::{ChangeableInput, Counterfactual, Counterfactuals, CounterfactualsQuery};
 pub use evaluator::ScoresQuery;
 pub use explainer::{ExplainQuery, ExplainedOutput, Explanation};
 pub use fields::invalid_argument;

@@ -13,9 +13,10 @@ use proptest::option;
 use proptest::prelude::*;
 use prost::Message;
 use wire::{
-    ExplainQuery, ExplainedOutput, Explanation, Failure, ForecastQuery, HistoryQuery,
-    InlineHistory, InputsQuery, Outcome, PartProgress, Plan, PlanItem, PlanQuery, Run, RunState,
-    ServedForecast, ServedInputs, Start, StartIngest, v1,
+    ChangeableInput, Counterfactual, Counterfactuals, CounterfactualsQuery, ExplainQuery,
+    ExplainedOutput, Explanation, Failure, ForecastQuery, HistoryQuery, InlineHistory, InputsQuery,
+    Outcome, PartProgress, Plan, PlanItem, PlanQuery, Run, RunState, ServedForecast, ServedInputs,
+    Start, StartIngest, v1,
 };
 
 /// Domain -> message -> bytes -> message -> domain. Compared as text, since NaN equals nothing.
@@ -228,6 +229,83 @@ fn explanation() -> impl Strategy<Value = Explanation> {
     )
 }
 
+fn counterfactuals_query() -> impl Strategy<Value = CounterfactualsQuery> {
+    let bounds = || option::of((0.0..1.0_f64, 1.0..9.0_f64).prop_map(|(low, high)| [low, high]));
+    let bounds = (bounds(), bounds(), bounds());
+    (digest(), digest(), series(), origin(), bounds, option::of(0.001..0.9_f64)).prop_map(
+        |(model, features, series, origin, (price, promotion, in_stock), sales_change)| {
+            CounterfactualsQuery {
+                model,
+                features,
+                series,
+                origin,
+                price,
+                promotion,
+                in_stock,
+                sales_change,
+            }
+        },
+    )
+}
+
+fn counterfactuals() -> impl Strategy<Value = Counterfactuals> {
+    let input = (name(), any::<bool>(), 0.0..9.0_f64, any::<bool>()).prop_map(
+        |(name, is_planned, usual, is_read)| ChangeableInput {
+            name,
+            is_planned,
+            usual,
+            bounds: [0.5, 1.5],
+            is_read,
+        },
+    );
+    let told = |n| {
+        let names = (name(), name(), name(), name());
+        let changes = vec((name(), 0.0..9.0_f64), 0..3);
+        let numbers = (0.0..9.0_f64, -1e6..1e6_f64, -1e6..1e6_f64, vec(-1e6..1e6_f64, n));
+        (names, any::<bool>(), changes, numbers, (name(), name())).prop_map(
+            |((target, was, becomes, output), is_reached, changes, numbers, (en, zh))| {
+                let (distance, output_before, output_after, after) = numbers;
+                Counterfactual {
+                    target,
+                    is_reached,
+                    changes,
+                    distance,
+                    was,
+                    becomes,
+                    output,
+                    output_before,
+                    output_after,
+                    after,
+                    en,
+                    zh,
+                }
+            },
+        )
+    };
+    let outputs = (0..5_usize)
+        .prop_flat_map(move |n| (vec(name(), n), vec(-1e6..1e6_f64, n), vec(told(n), 0..3)));
+    let digests = (digest(), digest(), digest());
+    (series(), period(), vec(input, 0..3), outputs, digests, any::<u32>()).prop_map(
+        |(series, (frequency, origin), inputs, outputs, digests, n_evaluations)| {
+            let (outputs, before, counterfactuals) = outputs;
+            let (model, features, inputs_digest) = digests;
+            Counterfactuals {
+                series,
+                frequency,
+                origin,
+                inputs,
+                outputs,
+                before,
+                counterfactuals,
+                n_evaluations,
+                model,
+                features,
+                inputs_digest,
+            }
+        },
+    )
+}
+
 fn plan_item() -> impl Strategy<Value = PlanItem> {
     (series(), 0..100_u32, 1..100_u32, [0.001..10.0_f64, 0.0..10.0, 0.0..10.0, 0.001..10.0])
         .prop_map(|(series, lead_time, review, amounts)| {
@@ -336,6 +414,7 @@ proptest! {
         digests in (digest(), digest()),
         origin in origin(),
         explained in explain_query(),
+        turned in counterfactuals_query(),
         items in btree_map(0..1_u8, plan_item(), 1),
     ) {
         let (model, features) = digests;
@@ -344,6 +423,7 @@ proptest! {
         });
         check::<_, v1::GetInputsRequest>(InputsQuery { features, series, origin });
         check::<_, v1::ExplainRequest>(explained);
+        check::<_, v1::ExplainCounterfactualsRequest>(turned);
         check::<_, v1::PlanRequest>(PlanQuery {
             model, features, origin, items: items.into_values().collect(),
         });
@@ -352,11 +432,13 @@ proptest! {
     #[test]
     fn answers_come_back(
         explanation in explanation(),
+        counterfactuals in counterfactuals(),
         plan in plan(),
         scores in vec(score(), 0..3),
         run in run(),
     ) {
         check::<_, v1::Explanation>(explanation);
+        check::<_, v1::Counterfactuals>(counterfactuals);
         check::<_, v1::Plan>(plan);
         check::<_, v1::ListScoresResponse>(scores);
         check::<_, v1::Run>(run);

@@ -3,17 +3,18 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use lifecycle::{EstimateEnd, Invalid};
+use lifecycle::{Day, EstimateEnd, Invalid, Period, Series};
 use model::Model;
 use panel::{CategoryUnits, History, Panel, PanelMeta, Plan, category_units};
 use serde::de::DeserializeOwned;
 use service::{error_chain, status, status_of};
 use tables::FeaturesDir;
 use tonic::{Code, Status};
-use wire::{ExplainQuery, ExplainedOutput, invalid_argument};
+use wire::{CounterfactualsQuery, ExplainQuery, ExplainedOutput, invalid_argument};
 
 use crate::background::Background;
 use crate::config::Config;
+use crate::counterfactual::{Axis, Bounds, Counterfactual, Range, WhatIf};
 use crate::error::Error;
 use crate::explained::InProcess;
 use crate::explanation::{Explanation, Question, Watch};
@@ -66,16 +67,7 @@ impl Known {
         is_over: &dyn Fn() -> bool,
         each: &mut dyn FnMut(wire::Explanation),
     ) -> Result<wire::Explanation, Status> {
-        let series = &query.series;
-        let history = self.panel.history(series).ok_or_else(|| {
-            let message = format!("series `{series}` is not in the panel");
-            status(Code::NotFound, &message, "SERIES_NOT_FOUND")
-        })?;
-        let origin = self.panel.origin(query.origin);
-        let inputs = history.known_at(origin).ok_or_else(|| {
-            let message = format!("series `{series}` has no history at the origin");
-            status(Code::FailedPrecondition, &message, "NO_HISTORY")
-        })?;
+        let (history, origin, inputs) = self.asked(&query.series, query.origin)?;
         let config = config_of(query)?;
         let background = Background::of(&config, &self.panel.histories, history, origin)
             .ok_or_else(|| status_of_live(&Error::NothingToExplain))?;
@@ -93,6 +85,51 @@ impl Known {
         };
         let found = question.answer_watched(Watch { is_over, each: &mut each });
         answer(found.map_err(|error| status_of_live(&error))?)
+    }
+
+    /// What would turn a forecast.
+    pub(super) fn counterfactuals(
+        &self,
+        query: &CounterfactualsQuery,
+    ) -> Result<wire::Counterfactuals, Status> {
+        let (history, origin, inputs) = self.asked(&query.series, query.origin)?;
+        let bounds = bounds_of(query)?;
+        let explained = InProcess::new(&self.model, &self.meta, &self.categories);
+        let cut = Cut::new(self.panel.frequency, origin);
+        let horizon = self.meta.settings.horizon;
+        let what_if = WhatIf { bounds: &bounds, explained: &explained, history, cut, horizon };
+        let found = what_if.counterfactuals().map_err(|error| status_of_live(&error))?;
+        Ok(wire::Counterfactuals {
+            series: found.series,
+            frequency: self.panel.frequency,
+            origin: found.origin,
+            inputs: found.ranges.iter().map(changeable).collect(),
+            outputs: found.outputs,
+            before: found.before,
+            counterfactuals: found.counterfactuals.into_iter().map(told).collect(),
+            n_evaluations: found.n_evaluations as u32,
+            model: query.model,
+            features: query.features,
+            inputs_digest: inputs.inputs_digest(&Plan::default()),
+        })
+    }
+
+    /// A series' history, the origin, and the history as it was known there.
+    fn asked(
+        &self,
+        series: &Series,
+        origin: Option<Day>,
+    ) -> Result<(&History, Period, History), Status> {
+        let history = self.panel.history(series).ok_or_else(|| {
+            let message = format!("series `{series}` is not in the panel");
+            status(Code::NotFound, &message, "SERIES_NOT_FOUND")
+        })?;
+        let origin = self.panel.origin(origin);
+        let inputs = history.known_at(origin).ok_or_else(|| {
+            let message = format!("series `{series}` has no history at the origin");
+            status(Code::FailedPrecondition, &message, "NO_HISTORY")
+        })?;
+        Ok((history, origin, inputs))
     }
 
     fn answer(
@@ -153,6 +190,62 @@ fn config_of(query: &ExplainQuery) -> Result<Config, Status> {
     Ok(config)
 }
 
+/// The bounds that a query asks for, by the defaults of the batch stage.
+fn bounds_of(query: &CounterfactualsQuery) -> Result<Bounds, Status> {
+    let defaults = Bounds::default();
+    let bounds = Bounds {
+        price: query.price.unwrap_or(defaults.price),
+        promotion: query.promotion.unwrap_or(defaults.promotion),
+        in_stock: query.in_stock.unwrap_or(defaults.in_stock),
+        sales_change: query.sales_change.unwrap_or(defaults.sales_change),
+        ..defaults
+    };
+    bounds.validate().map_err(invalid_argument)?;
+    Ok(bounds)
+}
+
+fn changeable(range: &Range) -> wire::ChangeableInput {
+    wire::ChangeableInput {
+        name: range.axis.name().to_owned(),
+        is_planned: range.axis.is_planned(),
+        usual: range.usual,
+        bounds: [range.low, range.high],
+        is_read: range.is_read,
+    }
+}
+
+fn told(told: Counterfactual) -> wire::Counterfactual {
+    let Counterfactual {
+        target,
+        is_reached,
+        change,
+        distance,
+        was,
+        becomes,
+        output,
+        output_before,
+        output_after,
+        after,
+        en,
+        zh,
+    } = told;
+    let named = |(axis, value): (Axis, f64)| (axis.name().to_owned(), value);
+    wire::Counterfactual {
+        target: target.name().to_owned(),
+        is_reached,
+        changes: change.values.into_iter().map(named).collect(),
+        distance,
+        was,
+        becomes,
+        output,
+        output_before,
+        output_after,
+        after,
+        en,
+        zh,
+    }
+}
+
 /// A family or method by its name in configurations.
 fn named<T: DeserializeOwned>(field: &str, name: &str) -> Result<T, Status> {
     let found = serde_json::from_value(serde_json::Value::from(name));
@@ -192,7 +285,7 @@ pub(super) fn status_of_live(error: &Error) -> Status {
 
 #[cfg(test)]
 mod tests {
-    use lifecycle::{Digest, Series};
+    use lifecycle::Digest;
 
     use super::*;
     use crate::estimator::Method;
@@ -228,6 +321,25 @@ mod tests {
         for family in Family::ALL {
             assert_eq!(named::<Family>("split", &word(family)).expect("a family"), family);
         }
+    }
+
+    #[test]
+    fn bounds_that_a_query_leaves_open_are_as_in_the_stage() {
+        let query = CounterfactualsQuery {
+            model: Digest::of("model"),
+            features: Digest::of("features"),
+            series: Series::of("mug"),
+            origin: None,
+            price: None,
+            promotion: None,
+            in_stock: Some([0.2, 0.9]),
+            sales_change: None,
+        };
+        let expected = Bounds { in_stock: [0.2, 0.9], ..Bounds::default() };
+        assert_eq!(bounds_of(&query).expect("good bounds"), expected);
+        let refused = CounterfactualsQuery { price: Some([1.1, 1.2]), ..query };
+        let refused = bounds_of(&refused).expect_err("1 lies outside");
+        assert_eq!(refused.code(), Code::InvalidArgument);
     }
 
     #[test]

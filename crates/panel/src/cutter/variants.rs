@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 
 use lifecycle::Period;
 
-use super::Cutter;
+use super::{Cutter, Plan};
 use crate::calendar::Calendar;
 use crate::life::LifeNow;
 use crate::view::View;
@@ -48,10 +48,15 @@ impl<'a> Variants<'a> {
 
     /// The window of a history at an origin.
     pub fn window(&self, history: &History, origin: Period) -> Window {
+        self.window_with_plan(history, origin, &Plan::default())
+    }
+
+    /// The same with prices and promotions planned for what follows.
+    pub fn window_with_plan(&self, history: &History, origin: Period, plan: &Plan) -> Window {
         let view = self.cutter.view(history, origin);
         let calendar = self.cutter.calendar(history, (origin, origin));
         let life = self.life(&view, &calendar);
-        self.cutter.standardised(self.cutter.cut(&view, &calendar, life, None))
+        self.cutter.standardised(self.cutter.cut(&view, &calendar, life, Some(plan)))
     }
 
     fn life(&self, view: &View<'_>, calendar: &Calendar) -> LifeNow {

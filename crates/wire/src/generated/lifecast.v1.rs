@@ -2273,6 +2273,153 @@ pub struct Attribution {
     #[prost(double, tag = "5")]
     pub served: f64,
 }
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ExplainCounterfactualsRequest {
+    /// Content digest of the model artifact, 64 hexadecimal digits.
+    #[prost(string, tag = "1")]
+    pub model: ::prost::alloc::string::String,
+    /// Content digest of the features artifact, 64 hexadecimal digits.
+    #[prost(string, tag = "2")]
+    pub features: ::prost::alloc::string::String,
+    /// Whose forecast.
+    #[prost(message, optional, tag = "3")]
+    pub series: ::core::option::Option<Series>,
+    /// As in PredictRequest.
+    #[prost(int32, optional, tag = "4")]
+    pub origin_day: ::core::option::Option<i32>,
+    /// Prices, planned and of the last 13 weeks, as multiples of the recent one: from .1 to 10, around
+    /// 1; unset: .7 to 1.3.
+    #[prost(message, optional, tag = "5")]
+    pub price: ::core::option::Option<Bounds>,
+    /// Shares under promotion, planned and of the last 13 weeks; unset: 0 to 1.
+    #[prost(message, optional, tag = "6")]
+    pub promotion: ::core::option::Option<Bounds>,
+    /// Share in stock of the last 13 weeks; unset: 0 to 1.
+    #[prost(message, optional, tag = "7")]
+    pub in_stock: ::core::option::Option<Bounds>,
+    /// By what share of the expected units sales are to rise, and to fall; .001 to .9, 0 stands for .1.
+    #[prost(double, tag = "8")]
+    pub sales_change: f64,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ExplainCounterfactualsResponse {
+    #[prost(message, optional, tag = "1")]
+    pub counterfactuals: ::core::option::Option<Counterfactuals>,
+}
+/// Least and greatest value.
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+pub struct Bounds {
+    /// The least.
+    #[prost(double, tag = "1")]
+    pub low: f64,
+    /// The greatest, above the least.
+    #[prost(double, tag = "2")]
+    pub high: f64,
+}
+/// What would turn one forecast.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Counterfactuals {
+    #[prost(message, optional, tag = "1")]
+    pub series: ::core::option::Option<Series>,
+    #[prost(enumeration = "Frequency", tag = "2")]
+    pub frequency: i32,
+    /// Last day of the last period whose data was used, in days since 1970-01-01.
+    #[prost(int32, tag = "3")]
+    pub origin_day: i32,
+    /// What was changed: nothing of which the history knows nothing.
+    #[prost(message, repeated, tag = "4")]
+    pub inputs: ::prost::alloc::vec::Vec<ChangeableInput>,
+    /// Names of the numbers of `before` and of each `after`. Length `n_outputs`.
+    #[prost(string, repeated, tag = "5")]
+    pub outputs: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// The forecast as it is. Shape `\[n_outputs\]`.
+    #[prost(double, repeated, tag = "6")]
+    pub before: ::prost::alloc::vec::Vec<f64>,
+    /// One for each target that the model says anything of.
+    #[prost(message, repeated, tag = "7")]
+    pub counterfactuals: ::prost::alloc::vec::Vec<Counterfactual>,
+    /// Model evaluations spent.
+    #[prost(uint32, tag = "8")]
+    pub n_evaluations: u32,
+    /// Content digest of the model artifact, 64 hexadecimal digits.
+    #[prost(string, tag = "9")]
+    pub model_digest: ::prost::alloc::string::String,
+    /// Content digest of the features artifact, 64 hexadecimal digits.
+    #[prost(string, tag = "10")]
+    pub features_digest: ::prost::alloc::string::String,
+    /// SHA-256 of the inputs, equal to that of the forecast.
+    #[prost(string, tag = "11")]
+    pub inputs_digest: ::prost::alloc::string::String,
+}
+/// An input that may be changed.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ChangeableInput {
+    /// Its name, such as `planned price` or `price, last 13 weeks`.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// Whether it lies ahead; else the change is retrospective.
+    #[prost(bool, tag = "2")]
+    pub is_planned: bool,
+    /// What is usual: 1 of a price, the mean share of the last 13 weeks.
+    #[prost(double, tag = "3")]
+    pub usual: f64,
+    /// Least and greatest value.
+    #[prost(message, optional, tag = "4")]
+    pub bounds: ::core::option::Option<Bounds>,
+    /// Whether any value of it alone moves any answer of this model.
+    #[prost(bool, tag = "5")]
+    pub is_read: bool,
+}
+/// One input at another value.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct InputChange {
+    /// Its name, as in `ChangeableInput`.
+    #[prost(string, tag = "1")]
+    pub input: ::prost::alloc::string::String,
+    /// The value: a multiple of the recent price, or a share.
+    #[prost(double, tag = "2")]
+    pub value: f64,
+}
+/// What meets one target, or comes nearest to it.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Counterfactual {
+    /// What was to change, such as `another stage now`.
+    #[prost(string, tag = "1")]
+    pub target: ::prost::alloc::string::String,
+    /// Whether it does; else none does within the bounds, and the rest tells the best that was reached.
+    #[prost(bool, tag = "2")]
+    pub is_reached: bool,
+    /// The smallest change that was found; empty where none comes nearer to the target.
+    #[prost(message, repeated, tag = "3")]
+    pub changes: ::prost::alloc::vec::Vec<InputChange>,
+    /// Its size: the sum over its inputs, each in widths of its bounds.
+    #[prost(double, tag = "4")]
+    pub distance: f64,
+    /// The likeliest class before, such as `maturity`; `units` of sales.
+    #[prost(string, tag = "5")]
+    pub was: ::prost::alloc::string::String,
+    /// The class that leads, or comes nearest to it; `units` of sales.
+    #[prost(string, tag = "6")]
+    pub becomes: ::prost::alloc::string::String,
+    /// Name of the output that `becomes` is about.
+    #[prost(string, tag = "7")]
+    pub output: ::prost::alloc::string::String,
+    /// That output before.
+    #[prost(double, tag = "8")]
+    pub output_before: f64,
+    /// That output after.
+    #[prost(double, tag = "9")]
+    pub output_after: f64,
+    /// The whole forecast after the change. Shape `\[n_outputs\]`.
+    #[prost(double, repeated, tag = "10")]
+    pub after: ::prost::alloc::vec::Vec<f64>,
+    /// A sentence in English.
+    #[prost(string, tag = "11")]
+    pub sentence: ::prost::alloc::string::String,
+    /// The same in Chinese, simplified.
+    #[prost(string, tag = "12")]
+    pub sentence_zh: ::prost::alloc::string::String,
+}
 /// Why an estimate stands where it does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
@@ -2508,6 +2655,42 @@ pub mod explainer_client {
                 .insert(GrpcMethod::new("lifecast.v1.Explainer", "StreamExplanation"));
             self.inner.server_streaming(req, path, codec).await
         }
+        /// What change of price, promotion or stock would move a forecast to another turn, stage or level
+        /// of sales, within bounds. *None within bounds* is an answer, with the best that was reached.
+        ///
+        /// That is a statement about the model, not about causes. Every number is the model's own answer
+        /// to exactly the change that is told.
+        ///
+        /// * INVALID_ARGUMENT: bounds out of range, or a malformed digest
+        /// * NOT_FOUND: no such model, features or series
+        /// * FAILED_PRECONDITION: the series has no history at the origin
+        /// * UNAVAILABLE: features or model cannot be read now; try again
+        pub async fn explain_counterfactuals(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ExplainCounterfactualsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ExplainCounterfactualsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/lifecast.v1.Explainer/ExplainCounterfactuals",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("lifecast.v1.Explainer", "ExplainCounterfactuals"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -2574,6 +2757,23 @@ pub mod explainer_server {
             request: tonic::Request<super::StreamExplanationRequest>,
         ) -> std::result::Result<
             tonic::Response<Self::StreamExplanationStream>,
+            tonic::Status,
+        >;
+        /// What change of price, promotion or stock would move a forecast to another turn, stage or level
+        /// of sales, within bounds. *None within bounds* is an answer, with the best that was reached.
+        ///
+        /// That is a statement about the model, not about causes. Every number is the model's own answer
+        /// to exactly the change that is told.
+        ///
+        /// * INVALID_ARGUMENT: bounds out of range, or a malformed digest
+        /// * NOT_FOUND: no such model, features or series
+        /// * FAILED_PRECONDITION: the series has no history at the origin
+        /// * UNAVAILABLE: features or model cannot be read now; try again
+        async fn explain_counterfactuals(
+            &self,
+            request: tonic::Request<super::ExplainCounterfactualsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ExplainCounterfactualsResponse>,
             tonic::Status,
         >;
     }
@@ -2785,6 +2985,52 @@ pub mod explainer_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/lifecast.v1.Explainer/ExplainCounterfactuals" => {
+                    #[allow(non_camel_case_types)]
+                    struct ExplainCounterfactualsSvc<T: Explainer>(pub Arc<T>);
+                    impl<
+                        T: Explainer,
+                    > tonic::server::UnaryService<super::ExplainCounterfactualsRequest>
+                    for ExplainCounterfactualsSvc<T> {
+                        type Response = super::ExplainCounterfactualsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ExplainCounterfactualsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Explainer>::explain_counterfactuals(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ExplainCounterfactualsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)
