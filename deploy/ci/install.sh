@@ -32,6 +32,15 @@ if ! python3 -c 'import kubernetes_validate, kubeflow_trainer_api, yaml' 2>/dev/
   python3 -m pip install --quiet --break-system-packages kubernetes-validate kubeflow-trainer-api pyyaml
 fi
 
+# A model of somebody else: an ONNX network behind the Open Inference Protocol, which Lifecast explains.
+if ! python3 -c 'import onnx, onnxruntime, tritonclient.grpc' 2>/dev/null; then
+  if ! python3 -m pip --version >/dev/null 2>&1; then
+    as_root apt-get update
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends python3-pip
+  fi
+  python3 -m pip install --quiet --break-system-packages onnx onnxruntime 'tritonclient[grpc]'
+fi
+
 # MPI with headers, and libclang, which reads them: feature `lifecast/mpi`.
 if ! has mpirun || ! has mpicc || ! ldconfig -p | grep -q libclang; then
   as_root apt-get update

@@ -19,6 +19,7 @@ pub(crate) const STEPS: &[Step] = &[
     ("chaos", chaos),
     ("mpi", mpi),
     ("s3", s3),
+    ("foreign model", foreign_model),
     ("test-gpu", gpu::test),
     ("check with cuda", gpu::check_cuda),
 ];
@@ -56,6 +57,14 @@ fn s3(sh: &Shell) -> anyhow::Result<()> {
     programs::build(sh)?;
     let test = "test --workspace --locked --features tests/s3 --test s3";
     Ok(cargo(sh, test).run()?)
+}
+
+/// Explains an ONNX network behind the Open Inference Protocol.
+fn foreign_model(sh: &Shell) -> anyhow::Result<()> {
+    installed(sh, "python3", &["-c", "import onnx, onnxruntime, tritonclient.grpc"])?;
+    programs::build(sh)?;
+    let program = programs::path(sh, "lifecast")?;
+    Ok(cmd!(sh, "python3 tests/peers/foreign_model.py {program}").run()?)
 }
 
 /// Makes the demo's report, opens it in a browser, takes a picture, and listens for its errors.

@@ -1,8 +1,8 @@
 //! The committed Rust under `crates/wire/src/generated` is what `proto/` gives.
 //!
 //! protox parses, so nobody needs protoc, and neither does a build: generated code is read from git.
-//! Two files come out: the Rust of all messages, clients and servers, and the file descriptor set
-//! (without comments) that servers answer reflection with. `cargo xtask codegen` runs this test with
+//! Three files come out: the Rust of all messages, clients and servers, the file descriptor set
+//! (without comments) that servers answer reflection with, and a client of the Open Inference Protocol. `cargo xtask codegen` runs this test with
 //! `UPDATE_EXPECT=1`, and then it writes them. It is a test, so that only those who test build the
 //! generator; and a test of xtask, because `wire` may not compile while its proto is changed.
 
@@ -51,9 +51,20 @@ fn generate(proto: &Path, out: &Path) {
         .unwrap();
     compiler.include_source_info(false);
     fs::write(out.join(DESCRIPTORS), compiler.encode_file_descriptor_set()).unwrap();
+
+    // Other people's protocol, whose client we are: no server of ours answers reflection with it.
+    let mut compiler = protox::Compiler::new([proto]).unwrap();
+    let sources = proto_files(&proto.join("inference"));
+    compiler.include_imports(true).include_source_info(true).open_files(&sources).unwrap();
+    tonic_prost_build::configure()
+        .build_server(false)
+        .emit_rerun_if_changed(false)
+        .out_dir(out)
+        .compile_fds(compiler.file_descriptor_set())
+        .unwrap();
 }
 
-/// Every `.proto` of our package, sorted, so that the output does not depend on the file system.
+/// Every `.proto` of a package, sorted, so that the output does not depend on the file system.
 fn proto_files(folder: &Path) -> Vec<PathBuf> {
     let paths = file_names(folder).into_iter().map(|name| folder.join(name));
     paths.filter(|path| path.extension().is_some_and(|ending| ending == "proto")).collect()

@@ -123,7 +123,7 @@ fn shape(history: &History, origin: Period) -> Vec<f64> {
 }
 
 /// Each number less its mean, over its standard deviation; 0 where it is unknown.
-fn standardised(mut points: Vec<Vec<f64>>) -> Vec<Vec<f64>> {
+pub(crate) fn standardised(mut points: Vec<Vec<f64>>) -> Vec<Vec<f64>> {
     for of in 0..points[0].len() {
         let known: Vec<f64> =
             points.iter().map(|point| point[of]).filter(|x| x.is_finite()).collect();
@@ -142,7 +142,7 @@ fn standardised(mut points: Vec<Vec<f64>>) -> Vec<Vec<f64>> {
 ///
 /// Begins with the most central point and then always the one that helps most (BUILD of Kaufman &
 /// Rousseeuw), so there is no chance in it.
-fn medoids(points: &[Vec<f64>], n: usize) -> (Vec<usize>, Vec<f64>) {
+pub(crate) fn medoids(points: &[Vec<f64>], n: usize) -> (Vec<usize>, Vec<f64>) {
     let apart = |(a, b): (&Vec<f64>, &Vec<f64>)| {
         a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt()
     };

@@ -20,6 +20,7 @@ pub mod game;
 mod method;
 pub mod owen;
 pub mod players;
+pub mod rows;
 mod server;
 mod stage;
 mod words;

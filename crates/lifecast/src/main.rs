@@ -1,5 +1,6 @@
 //! The command line: every stage as a batch command and as a server, and the pipeline runner.
 
+mod attribute;
 mod batch;
 mod clock;
 mod customer_key;
@@ -29,6 +30,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use service::LogFlags;
 
+use crate::attribute::AttributeFlags;
 use crate::batch::{Batch, BatchFlags, IngestFlags};
 use crate::doctor::DoctorFlags;
 use crate::failure::Failure;
@@ -85,6 +87,8 @@ enum Command {
     Evaluate(BatchFlags),
     /// Explain the `forecasts` of a `model` on `features`
     Explain(BatchFlags),
+    /// Explain a row of numbers to any model behind the Open Inference Protocol
+    Attribute(AttributeFlags),
     /// Plan replenishment from `forecasts`
     Plan(BatchFlags),
     /// Write the report of `dataset`, `features`, `forecasts`, `scores`, `explanations`, `plans`
@@ -163,6 +167,10 @@ async fn act(flags: Flags) -> Result<(), Failure> {
         Command::Predict(flags) => answer_if(json, &predict::predict(flags, quiet).await?),
         Command::Evaluate(flags) => batch(Batch::Evaluate, flags).await,
         Command::Explain(flags) => batch(Batch::Explain, flags).await,
+        Command::Attribute(flags) => {
+            let attributed = attribute::attribute(flags).await?;
+            if json { answer(&attributed) } else { print(&attributed.text()) }
+        }
         Command::Plan(flags) => batch(Batch::Plan, flags).await,
         Command::Report(flags) => batch(Batch::Report, flags).await,
         Command::Serve(flags) => serve::serve(flags, quiet, json).await,

@@ -40,6 +40,14 @@ pub enum Error {
         /// Why.
         source: PolarsError,
     },
+    /// No table of numbers.
+    #[error("{path}: is no readable CSV or Parquet file")]
+    Numbers {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: PolarsError,
+    },
     /// A column is missing or of another type.
     #[error("{path}: column `{column}`: {reason}")]
     Column {

@@ -11,6 +11,7 @@ mod forecasts;
 mod frame;
 mod histories;
 mod labels;
+mod numbers;
 mod plans;
 mod reliability;
 mod scores;
@@ -27,6 +28,7 @@ pub use features::{FeaturesDir, IndexRow};
 pub use forecasts::{latest_forecasts, parts};
 pub use frame::{Error, Frame, Table, read, write};
 pub use labels::Label;
+pub use numbers::{Numbers, numbers};
 pub use plans::PlanRow;
 pub use reliability::{
     Agreement, HalvesAgreement, LabelReliability, LambdaFit, LambdaLoss, Settled, Settling,

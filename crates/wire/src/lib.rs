@@ -26,6 +26,22 @@ pub mod v1 {
     include!("generated/lifecast.v1.rs");
 }
 
+/// Messages and client of the Open Inference Protocol: other people's models.
+#[allow(
+    missing_docs,
+    missing_debug_implementations,
+    unreachable_pub,
+    clippy::all,
+    clippy::pedantic,
+    clippy::clone_on_ref_ptr,
+    clippy::disallowed_types,
+    clippy::allow_attributes_without_reason,
+    reason = "generated: its style is the generator's"
+)]
+pub mod inference {
+    include!("generated/inference.rs");
+}
+
 /// The encoded file descriptor set of `proto/`, with imports, for reflection.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!("generated/lifecast.v1.bin");
 

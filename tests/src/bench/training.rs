@@ -2,6 +2,9 @@
 //! one rank, and ranks of one thread each beside DDP. With feature `mpi`, ranks of an MPI job beside those
 //! over TCP, too.
 //!
+//! What no two machines here can measure is calculated, and says so: how efficient ranks of many hosts are,
+//! from the pace of one, the bytes of a ring and a network's bandwidth and latency.
+//!
 //! The two take turns, so that what else the machine does meets both; a case's ratio is the median
 //! over the rounds, its interval reaches from the least to the greatest.
 
@@ -125,6 +128,7 @@ pub fn run(effort: Effort, environment: &Environment) -> anyhow::Result<Vec<Pace
             paces.push(Pace { case: pace.case.replace("ranks", "ranks of MPI"), ..pace });
         }
         paces.extend(bytes_on_the_wire(&several, threads));
+        paces.extend(expected(&one, threads));
     }
     Ok(paces)
 }
@@ -164,6 +168,41 @@ fn bytes_on_the_wire(several: &[Measured], threads: usize) -> Option<Pace> {
         ratio: median(ratios),
         ..pace((several, several), String::new(), threads)?
     })
+}
+
+/// Hosts of the calculated cases.
+const HOSTS: [usize; 3] = [2, 8, 64];
+
+/// Bytes a second of the network between them: 10 Gbit/s.
+const BANDWIDTH: f64 = 1.25e9;
+
+/// Seconds from host to host, of TCP in one data centre.
+const LATENCY: f64 = 50e-6;
+
+/// How efficient hosts are that each have one rank's rows of a step, calculated: a step is that of one
+/// rank, and then a ring's `2 (N - 1)` messages, nothing of it at the same time.
+fn expected(one: &[Measured], threads: usize) -> Vec<Pace> {
+    let of = |n_hosts: usize| {
+        let first = one.first()?;
+        let (n, gradient) = (n_hosts as f64, 4.0 * first.n_parameters? as f64);
+        let rows = first.batch as f64;
+        let step = rows / median(one.iter().map(|one| one.samples_per_second).collect());
+        let ring = 2.0 * (n - 1.0) * (gradient / n / BANDWIDTH + LATENCY);
+        let (ours, peer) = (n * rows / (step + ring), n * rows / step);
+        let measured = pace((one, one), String::new(), threads)?;
+        Some(Pace {
+            case: format!("{n_hosts} hosts of {}, calculated", measured.case),
+            ours,
+            peer,
+            peer_name: "as many hosts without a network".to_owned(),
+            ratio: ours / peer,
+            low: ours / peer,
+            high: ours / peer,
+            communication_share: Some(ring / (step + ring)),
+            ..measured
+        })
+    };
+    HOSTS.into_iter().filter_map(of).collect()
 }
 
 /// One case over all rounds; nothing where the two did not measure the same.
@@ -246,6 +285,17 @@ mod tests {
             bytes_sent_a_step: None,
             torch: Some("2.9".to_owned()),
         }
+    }
+
+    #[test]
+    fn hosts_lose_what_a_ring_takes() {
+        let speeds = [measured(256, 25_600.0)];
+        let found = expected(&speeds, 2);
+        // A step takes 10 ms, and rings of 2 hosts 2 messages of .05 ms and 2,000 bytes each.
+        let wanted = 0.01 / (0.01 + 2.0 * (50e-6 + 2000.0 / 1.25e9));
+        assert!((found[0].ratio - wanted).abs() < 1e-9, "{:?}", found[0]);
+        assert!(found.is_sorted_by(|few, many| few.ratio > many.ratio));
+        assert!(found.iter().all(|pace| pace.case.ends_with("calculated")));
     }
 
     #[test]
