@@ -1,7 +1,7 @@
 //! `lifecast attribute`: why a model of somebody else answers a row of numbers as it does.
 //!
 //! The model stands behind the Open Inference Protocol, so any server of it will do: Triton, `KServe`,
-//! `MLServer`, OpenVINO. It is asked for many rows at once; what is told is [`explainer::rows`]' matter.
+//! `MLServer`, `OpenVINO`. It is asked for many rows at once; what is told is [`explainer::rows`]' matter.
 
 use std::path::PathBuf;
 
@@ -212,7 +212,7 @@ impl Model {
         for some in rows.chunks(BATCH) {
             let answered = self.client.clone().model_infer(self.request(some)).await;
             let answered = answered.map_err(|status| refused(&self.url, &status))?.into_inner();
-            let outputs = self.outputs(answered, some.len());
+            let outputs = self.outputs(&answered, some.len());
             let context = || format!("{}: model `{}`", self.url, self.name);
             all.extend(outputs.with_context(context).map_err(Failure::internal)?);
         }
@@ -243,7 +243,7 @@ impl Model {
     /// The chosen output as a row of numbers for each row asked about.
     fn outputs(
         &self,
-        answered: ModelInferResponse,
+        answered: &ModelInferResponse,
         n_rows: usize,
     ) -> anyhow::Result<Vec<Vec<f64>>> {
         let at = answered.outputs.iter().position(|output| output.name == self.output);
