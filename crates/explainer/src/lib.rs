@@ -3,11 +3,12 @@
 //! [`players`] says what is credited, [`background`] what stands in for what is absent;
 //! [`estimator`] turns the outputs of coalitions into Shapley values, [`owen`] splits those of
 //! families; [`explained`] is the one trait behind which a model
-//! stands. The full coalition is the untouched history, so base plus
+//! stands. [`importance`] says what moves many forecasts. The full coalition is the untouched history, so base plus
 //! values is the served answer: the *gap* in every explanation is measured against the table that
 //! `predictor` published, not against a number of our own.
 
 pub mod background;
+mod beside;
 pub mod coalition;
 mod config;
 mod error;
@@ -16,6 +17,7 @@ pub mod exact;
 pub mod explained;
 mod explanation;
 pub mod game;
+pub mod importance;
 mod method;
 pub mod owen;
 pub mod players;

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use tables::{AttributionRow, FeaturesDir};
 
 use crate::background::Background;
+use crate::beside::Beside;
 use crate::config::Config;
 use crate::error::Error;
 use crate::explained::{InProcess, outputs_of};
@@ -75,7 +76,8 @@ pub fn run(
     let served = latest_forecasts(inputs.forecasts)?;
     let explained = InProcess::new(&model, &meta, &categories);
 
-    let chosen = best_selling(&panel.histories, &served, config.n_series);
+    let all = best_selling(&panel.histories, &served, usize::MAX);
+    let chosen = &all[..all.len().min(config.n_series)];
     if chosen.is_empty() {
         return Err(Error::NothingToExplain);
     }
@@ -103,6 +105,7 @@ pub fn run(
     if explanations.is_empty() {
         return Err(Error::NothingToExplain);
     }
+    Beside { config, served: &all }.write(&explanations, output)?;
     write(output, explanations)
 }
 
