@@ -105,7 +105,8 @@ pub fn run(
     if explanations.is_empty() {
         return Err(Error::NothingToExplain);
     }
-    Beside { config, served: &all }.write(&explanations, output)?;
+    let beside = Beside { config, explained: &explained, panel: &panel, served: &all };
+    beside.write(&explanations, output, progress)?;
     write(output, explanations)
 }
 
