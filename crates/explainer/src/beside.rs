@@ -1,9 +1,11 @@
-//! What a run writes beside its explanations: what moves forecasts in general, and surrogates.
+//! What a run writes beside its explanations: what moves forecasts in general, surrogates, and maps of
+//! gradients.
 
 use std::path::Path;
 
 use lifecycle::{Forecast, Progress};
-use panel::{History, Panel};
+use model::Model;
+use panel::{History, Panel, Window};
 use rayon::prelude::*;
 use serde::Serialize;
 
@@ -12,9 +14,14 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::explained::{Explained, InProcess};
 use crate::explanation::{Explanation, Question};
+use crate::gradients::{EXPLAINS, HeatMap, Maps, heat_maps};
 use crate::importance::{Traits, importance};
 use crate::players::Cut;
 use crate::surrogate::{FIDELITY_MIN, Lime, Surrogates, global};
+
+/// Products with maps of gradients: those that sell most. A map has a number for each period and
+/// channel.
+const MAPPED_MAX: usize = 4;
 
 /// Series whose surrogates are made between two looks at whether to stop.
 const AT_ONCE: usize = 8;
@@ -24,7 +31,9 @@ const AT_ONCE: usize = 8;
 pub(crate) struct Beside<'a> {
     /// As of the explanations.
     pub(crate) config: &'a Config,
-    /// The model that is explained, with its panel.
+    /// The model that is explained.
+    pub(crate) model: &'a Model,
+    /// The same with its panel.
     pub(crate) explained: &'a InProcess<'a>,
     /// Where background series come from.
     pub(crate) panel: &'a Panel,
@@ -33,7 +42,7 @@ pub(crate) struct Beside<'a> {
 }
 
 impl Beside<'_> {
-    /// Writes `importance.json` and `surrogates.json`; the series that were
+    /// Writes `importance.json`, `surrogates.json` and `gradients.json`; the series that were
     /// explained are among the first that are served.
     pub(crate) fn write(
         &self,
@@ -58,7 +67,11 @@ impl Beside<'_> {
             global: global(served, &explained.names(), panel.frequency, config.seed),
             local: self.limes(&chosen, progress)?,
         };
-        write_json(&output.join("surrogates.json"), &surrogates)
+        write_json(&output.join("surrogates.json"), &surrogates)?;
+        let mapped = &chosen[..chosen.len().min(MAPPED_MAX)];
+        let maps: Vec<Vec<HeatMap>> = mapped.par_iter().map(|of| self.maps(*of)).collect();
+        let maps = Maps { explains: EXPLAINS.to_owned(), maps: maps.concat() };
+        write_json(&output.join("gradients.json"), &maps)
     }
 
     fn background(&self, (history, forecast): (&History, &Forecast)) -> Option<Background<'_>> {
@@ -89,6 +102,18 @@ impl Beside<'_> {
         }
         limes.sort_by(|a, b| a.series.cmp(&b.series));
         Ok(limes)
+    }
+
+    /// Maps of the gradients of one forecast.
+    fn maps(&self, of: (&History, &Forecast)) -> Vec<HeatMap> {
+        let (history, forecast) = of;
+        let Some(Background { histories, weights }) = self.background(of) else {
+            return Vec::new();
+        };
+        let window = |history: &History| self.explained.window(history, forecast.origin);
+        let others = histories.into_iter().map(window);
+        let background: Vec<(Window, f64)> = others.zip(weights).collect();
+        heat_maps(self.model, &window(history), &background)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use lifecycle::{Forecast, OUTLOOK_WEEKS, Period, Stage, Turn};
-use panel::{CategoryUnits, Cutter, History, PanelMeta, Variants};
+use panel::{CategoryUnits, Cutter, History, PanelMeta, Variants, Window};
 use rayon::prelude::*;
 
 use crate::Error;
@@ -35,6 +35,11 @@ impl<'a> InProcess<'a> {
         let cutter = Cutter::new(meta, categories, model.fitted());
         Self { model, variants: Variants::new(cutter) }
     }
+
+    /// What the model sees of a history at an origin.
+    pub fn window(&self, history: &History, origin: Period) -> Window {
+        self.variants.window(history, origin)
+    }
 }
 
 impl Explained for InProcess<'_> {
@@ -50,7 +55,7 @@ impl Explained for InProcess<'_> {
 }
 
 /// The outlook whose turns are explained: 13 weeks.
-const OUTLOOK: usize = 1;
+pub(crate) const OUTLOOK: usize = 1;
 
 /// Names of [`outputs_of`], in its order.
 pub fn output_names(horizon: usize) -> Vec<String> {

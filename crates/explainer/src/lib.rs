@@ -3,8 +3,8 @@
 //! [`players`] says what is credited, [`background`] what stands in for what is absent;
 //! [`estimator`] turns the outputs of coalitions into Shapley values, [`owen`] splits those of
 //! families; [`explained`] is the one trait behind which a model
-//! stands. [`importance`] says what moves many forecasts; [`surrogate`] has other
-//! quantities, under their own names. The full coalition is the untouched history, so base plus
+//! stands. [`importance`] says what moves many forecasts; [`surrogate`] and [`gradients`] are other quantities,
+//! under their own names. The full coalition is the untouched history, so base plus
 //! values is the served answer: the *gap* in every explanation is measured against the table that
 //! `predictor` published, not against a number of our own.
 
@@ -18,6 +18,7 @@ pub mod exact;
 pub mod explained;
 mod explanation;
 pub mod game;
+pub mod gradients;
 pub mod importance;
 mod method;
 pub mod owen;

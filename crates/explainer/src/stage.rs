@@ -105,7 +105,8 @@ pub fn run(
     if explanations.is_empty() {
         return Err(Error::NothingToExplain);
     }
-    let beside = Beside { config, explained: &explained, panel: &panel, served: &all };
+    let (model, explained) = (&model, &explained);
+    let beside = Beside { config, model, explained, panel: &panel, served: &all };
     beside.write(&explanations, output, progress)?;
     write(output, explanations)
 }
