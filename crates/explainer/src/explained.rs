@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use lifecycle::{Forecast, OUTLOOK_WEEKS, Period, Stage, Turn};
-use panel::{CategoryUnits, Cutter, History, PanelMeta, Plan, Variants};
+use panel::{CategoryUnits, Cutter, History, PanelMeta, Plan, Variants, Window};
 use rayon::prelude::*;
 
 use crate::Error;
@@ -46,6 +46,11 @@ impl<'a> InProcess<'a> {
     ) -> Self {
         let cutter = Cutter::new(meta, categories, model.fitted());
         Self { model, variants: Variants::new(cutter) }
+    }
+
+    /// What the model sees of a history at an origin.
+    pub fn window(&self, history: &History, origin: Period) -> Window {
+        self.variants.window(history, origin)
     }
 }
 

@@ -3,11 +3,14 @@
 //! [`players`] says what is credited, [`background`] what stands in for what is absent;
 //! [`estimator`] turns the outputs of coalitions into Shapley values, [`owen`] splits those of
 //! families; [`counterfactual`] says what change would turn a forecast; [`explained`] is the one
-//! trait behind which a model stands. The full coalition is the untouched history, so base plus
+//! trait behind which a model stands. [`importance`] says what moves many forecasts; [`surrogate`] and
+//! [`gradients`] are other quantities, under their own names. [`rows`] explains models of others. The full
+//! coalition is the untouched history, so base plus
 //! values is the served answer: the *gap* in every explanation is measured against the table that
 //! `predictor` published, not against a number of our own.
 
 pub mod background;
+mod beside;
 pub mod coalition;
 mod config;
 pub mod counterfactual;
@@ -17,12 +20,15 @@ pub mod exact;
 pub mod explained;
 mod explanation;
 pub mod game;
+pub mod gradients;
+pub mod importance;
 mod method;
 pub mod owen;
 pub mod players;
 pub mod rows;
 mod server;
 mod stage;
+pub mod surrogate;
 mod words;
 
 pub use config::Config;

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use tables::{AttributionRow, CounterfactualRow, FeaturesDir};
 
 use crate::background::Background;
+use crate::beside::Beside;
 use crate::config::Config;
 use crate::counterfactual::{Axis, Counterfactuals, WhatIf};
 use crate::error::Error;
@@ -77,7 +78,8 @@ pub fn run(
     let served = latest_forecasts(inputs.forecasts)?;
     let explained = InProcess::new(&model, &meta, &categories);
 
-    let chosen = best_selling(&panel.histories, &served, config.n_series);
+    let all = best_selling(&panel.histories, &served, usize::MAX);
+    let chosen = &all[..all.len().min(config.n_series)];
     if chosen.is_empty() {
         return Err(Error::NothingToExplain);
     }
@@ -110,6 +112,9 @@ pub fn run(
     }
     let (explanations, counterfactuals): (Vec<_>, Vec<_>) = explanations.into_iter().unzip();
     write_counterfactuals(output, &counterfactuals.into_iter().flatten().collect::<Vec<_>>())?;
+    let (model, explained) = (&model, &explained);
+    let beside = Beside { config, model, explained, panel: &panel, served: &all };
+    beside.write(&explanations, output, progress)?;
     write(output, explanations)
 }
 

@@ -61,7 +61,7 @@ impl<'a> Told<'a> {
 
     /// A value: percent of probabilities, units else.
     fn number(&self, value: f64) -> String {
-        if self.is_probability() { format!("{:.1} %", 100.0 * value) } else { round(value) }
+        number(self.output, value)
     }
 
     /// A change: percentage points of probabilities, units else.
@@ -156,6 +156,11 @@ impl<'a> Told<'a> {
     }
 }
 
+/// A value of an output: percent of probabilities, units else.
+pub(crate) fn number(output: &str, value: f64) -> String {
+    if output.starts_with("P(") { format!("{:.1} %", 100.0 * value) } else { round(value) }
+}
+
 /// Three digits of small numbers, no fraction of large ones.
 pub(crate) fn round(value: f64) -> String {
     match value.abs() {
@@ -196,7 +201,7 @@ fn in_chinese(player: &str) -> String {
 }
 
 /// An output's name; what is unknown stays as it is.
-fn output_in_chinese(output: &str) -> String {
+pub(crate) fn output_in_chinese(output: &str) -> String {
     if let Some(horizon) = output.strip_prefix("units, periods 1 to ") {
         return format!("未来{horizon}期的销量");
     }

@@ -122,6 +122,36 @@ impl Model {
         mean_outputs(members).expect("a model has a network")
     }
 
+    /// Raw outputs of the networks, and below their gradient: [`Network::outputs_as`].
+    pub fn outputs_as(&self, windows: &[&Window], seen_as: &Window) -> Outputs {
+        let members = self.members.iter().map(|network| network.outputs_as(windows, seen_as));
+        mean_outputs(members).expect("a model has a network")
+    }
+
+    /// The gradient of a loss with respect to each window's context, from that with respect to the
+    /// mean raw outputs: [`Network::context_gradient`].
+    pub fn context_gradient(
+        &self,
+        windows: &[&Window],
+        seen_as: &Window,
+        of_outputs: &Outputs,
+    ) -> Option<Vec<Vec<f32>>> {
+        let n_values = self.weights.len() / self.members.len();
+        let share = (self.members.len() as f32).recip();
+        let mut sum: Option<Vec<Vec<f32>>> = None;
+        for (network, weights) in self.members.iter().zip(self.weights.chunks_exact(n_values)) {
+            let mut shared = network.context_gradient(weights, windows, seen_as, of_outputs)?;
+            shared.iter_mut().flatten().for_each(|slope| *slope *= share);
+            if let Some(sum) = &mut sum {
+                let terms = sum.iter_mut().flatten().zip(shared.iter().flatten());
+                terms.for_each(|(sum, term)| *sum += term);
+            } else {
+                sum = Some(shared);
+            }
+        }
+        sum
+    }
+
     /// The trees' logits for some windows; empty ones where the model has no trees.
     pub fn tree_logits(&self, windows: &[&Window]) -> Vec<TreeLogits> {
         let none = || vec![TreeLogits::default(); windows.len()];

@@ -306,6 +306,21 @@ struct Sizes {
 impl HostNetwork {
     /// The gradient of a loss with respect to all parameters, from that with respect to the outputs.
     pub(crate) fn gradient(&self, weights: &[f32], pass: &Pass, of_outputs: &Outputs) -> Vec<f32> {
+        self.slopes(weights, pass, of_outputs).0
+    }
+
+    /// The same with respect to the contexts. Shape `[windows, patches, patch * inputs]`.
+    pub(crate) fn context_gradient(
+        &self,
+        weights: &[f32],
+        pass: &Pass,
+        of_outputs: &Outputs,
+    ) -> Vec<f32> {
+        self.patch_in.backward(weights, &self.slopes(weights, pass, of_outputs).1)
+    }
+
+    /// Slopes of the parameters, and of the context's tokens.
+    fn slopes(&self, weights: &[f32], pass: &Pass, of_outputs: &Outputs) -> (Vec<f32>, Vec<f32>) {
         let mut gradient = vec![0.0; self.n_values];
         let n_windows = pass.inputs.n_windows;
         let mut of_wide = vec![0.0; pass.wide.out.len()];
@@ -320,7 +335,7 @@ impl HostNetwork {
         let of_context = self.read_slopes(weights, pass, &of_others, &mut gradient);
         self.token_slopes(weights, pass, (&of_context, &of_others), (&mut gradient, &mut of_wide));
         self.wide_slopes(weights, pass, of_wide, &mut gradient);
-        gradient
+        (gradient, of_context)
     }
 
     fn outlook_slopes(

@@ -5,7 +5,7 @@
 //! | `devices` | the CPU, GPUs, and which of them a process computes on |
 //! | `architecture` | kinds, sizes and shapes of networks |
 //! | `batch` | windows as tensors |
-//! | `patches`, `dense`, `network` | the networks and what they have in common |
+//! | `patches`, `dense`, `network` | the networks, what they have in common, their gradients |
 //! | `attention`, `recurrence` | layers that mix the tokens of patches |
 //! | `weights` | parameters as one flat vector, ordered by module path |
 //! | `noise` | dropout masks from our own generator |

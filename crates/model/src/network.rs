@@ -1,5 +1,7 @@
 //! What a forecast and a training loop need of a network, whichever it is.
 
+mod sensitivity;
+
 use std::sync::Arc;
 
 use burn::tensor::{Device as Backend, Tensor, Transaction};
@@ -393,6 +395,7 @@ mod tests {
                 let noise = (dropout > 0.0).then_some(&mut noise);
                 network.gradient(&weights, &windows, noise, |raw| (raw.clone(), raw.clone()))
             };
+            let (_, raw) = of(&eager, 0.0);
             for dropout in [0.0, 0.2] {
                 let ((ours, said), (right, right_said)) = (of(&ours, dropout), of(&eager, dropout));
                 let size = right.iter().fold(0.0_f32, |most, slope| most.max(slope.abs()));
@@ -409,9 +412,62 @@ mod tests {
                 assert!(gap(&said.turns, &right_said.turns));
                 assert!(gap(&said.stages, &right_said.stages));
             }
-            let answered = ours.with_weights(&weights).outputs(&windows);
-            let right = eager.with_weights(&weights).outputs(&windows);
+            let (ours, eager) = (ours.with_weights(&weights), eager.with_weights(&weights));
+            let slopes = |network: &Network| {
+                let gradient = network.context_gradient(&weights, &windows, windows[0], &raw);
+                gradient.expect("a network of patches").concat()
+            };
+            let (by_hand, right) = (slopes(&ours), slopes(&eager));
+            let size = right.iter().fold(0.0_f32, |most, slope| most.max(slope.abs()));
+            let gaps = by_hand.iter().zip(&right).map(|(ours, right)| (ours - right).abs());
+            assert!(size > 0.0 && gaps.fold(0.0, f32::max) < 1e-5 * size, "of contexts");
+            let (answered, right) = (ours.outputs(&windows), eager.outputs(&windows));
             assert!(answered.units.iter().zip(&right.units).all(|(a, b)| (a - b).abs() < 1e-5));
+        }
+    }
+
+    #[test]
+    fn the_gradient_of_contexts_is_that_of_differences() {
+        let dimensions = Dimensions {
+            context: 18,
+            horizon: 7,
+            n_context_inputs: CONTEXT_INPUTS.len(),
+            n_static_inputs: STATIC_INPUTS.len(),
+            n_horizon_inputs: HORIZON_INPUTS.len(),
+        };
+        for kind in [Kind::Transformer, Kind::Lstm] {
+            let network = Network::patches(Architecture::new(kind, Size::Tiny, dimensions));
+            let weights = initial_weights(&network.layout(), 7);
+            let network = network.with_weights(&weights);
+            // Longer, as long and shorter than the network's context.
+            for window in [&windows(1)[0], &windows(4)[3], &windows(9)[8]] {
+                let raw = network.outputs_as(&[window], window);
+                let of_outputs = Outputs {
+                    units: vec![1.0; raw.units.len()],
+                    turns: vec![1.0; raw.turns.len()],
+                    stages: vec![-1.0; raw.stages.len()],
+                    ..raw
+                };
+                let gradient = network
+                    .context_gradient(&weights, &[window], window, &of_outputs)
+                    .expect("a network of patches");
+                let loss = |changed: &Window| {
+                    let raw = network.outputs_as(&[changed], window);
+                    let sum = |of: &[f32]| of.iter().copied().map(f64::from).sum::<f64>();
+                    sum(&raw.units) + sum(&raw.turns) - sum(&raw.stages)
+                };
+                assert_eq!(gradient[0].len(), window.context.len());
+                for at in (0..window.context.len()).step_by(17) {
+                    let moved = |by: f32| {
+                        let mut changed = window.clone();
+                        changed.context[at] += by;
+                        loss(&changed)
+                    };
+                    let slope = (moved(0.005) - moved(-0.005)) / 0.01;
+                    let gap = (slope - f64::from(gradient[0][at])).abs();
+                    assert!(gap < 0.01 + 0.02 * slope.abs(), "{kind:?}, {at}: {gap} of {slope}");
+                }
+            }
         }
     }
 }

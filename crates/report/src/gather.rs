@@ -10,12 +10,15 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tables::{AttributionRow, CounterfactualRow, Dataset, FeaturesDir, PlanRow};
 
+use crate::heat::heat_view;
+use crate::importance::importance_view;
 use crate::numbers::count;
 use crate::overview::{Outlook, plan_groups, sort_by_stake};
 use crate::product::{Calendar, product_view};
 use crate::quality::quality;
 use crate::scores::{calibration, findings, label_line, score_groups};
-use crate::view::{Charts, View};
+use crate::surrogates::Surrogates;
+use crate::view::{Charts, ProductView, View};
 use crate::{Error, Inputs};
 
 /// Weeks without a sale after which a series is asleep.
@@ -50,6 +53,7 @@ pub(crate) fn gather(inputs: &Inputs<'_>, n_products: usize) -> Result<View, Err
     let dataset: Dataset = read_json(&inputs.dataset.join("dataset.json"))?;
     let report: Value = read_json(&inputs.dataset.join("quality.json"))?;
 
+    let surrogates = Surrogates::open(inputs.explanations)?;
     let chosen = chosen(&attributions, &plans, n_products);
     let (mut forecasts, outlook) = read_forecasts(inputs.forecasts, &panel, &chosen)?;
     let calendar = Calendar { start: panel.start, n_shown: SHOWN };
@@ -59,7 +63,9 @@ pub(crate) fn gather(inputs: &Inputs<'_>, n_products: usize) -> Result<View, Err
         let plan = plan.map(|place| &plans[place]);
         let own = forecasts.get_mut(series)?;
         let explained = (&attributions[..], &counterfactuals[..]);
-        Some(product_view(calendar, history, own, explained, plan))
+        let limes = surrogates.as_ref().map(|surrogates| surrogates.limes(series));
+        let view = product_view(calendar, history, own, explained, plan);
+        Some(ProductView { limes: limes.unwrap_or_default(), ..view })
     };
     let products: Vec<_> = chosen.iter().filter_map(view_of).collect();
     let horizon = features.split().horizon;
@@ -86,6 +92,7 @@ pub(crate) fn gather(inputs: &Inputs<'_>, n_products: usize) -> Result<View, Err
         labels: label_line(&features, &inputs.scores.join("scores.json"))?,
         score_groups,
         models,
+        surrogates: surrogates.and_then(|surrogates| surrogates.view()),
         quality: quality(&report),
         artifacts: inputs.artifacts.to_vec(),
         charts: Charts {
@@ -99,6 +106,8 @@ pub(crate) fn gather(inputs: &Inputs<'_>, n_products: usize) -> Result<View, Err
             reliability,
             coverage,
             scatter: scatter(inputs.dense)?,
+            importance: importance_view(inputs.explanations, &attributions)?,
+            heat: heat_view(inputs.explanations, calendar)?,
         },
         dataset: dataset.name,
     })

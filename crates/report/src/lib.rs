@@ -4,12 +4,15 @@
 //! that works offline: styles, charts and their library are inside.
 
 mod gather;
+mod heat;
+mod importance;
 mod numbers;
 mod overview;
 mod page;
 mod product;
 mod quality;
 mod scores;
+mod surrogates;
 mod view;
 
 use std::collections::BTreeMap;

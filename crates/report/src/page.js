@@ -62,12 +62,33 @@ function show(place) {
   byId("unexplained").hidden = product.waterfalls.length > 0;
   listTurners(product.turners);
   drawWaterfall(product.waterfalls[Math.max(0, output.selectedIndex)]);
+  showLime(product, product.waterfalls[Math.max(0, output.selectedIndex)]);
+}
+
+/// LIME weights of the explained number, as a table: they are no part of the waterfall.
+function showLime(product, waterfall) {
+  const lime = waterfall && product.limes.find((one) => one.output === waterfall.output);
+  byId("lime").hidden = !lime;
+  if (!lime) return;
+  byId("lime-fidelity").className = lime.is_low ? "caution" : "quiet";
+  byId("lime-fidelity").textContent = `Not Shapley values: slopes of a linear model around this forecast, R² ${lime.fidelity}${lime.is_low ? ", too low to rely on" : ""}.`;
+  const shown = (value) => waterfall.output.startsWith("P(") ? `${(100 * value).toFixed(1)} points` : Number(value.toPrecision(3)).toLocaleString("en");
+  byId("lime-weights").replaceChildren(...lime.players.map(([player, weight]) => {
+    const row = document.createElement("tr"), cells = [player, shown(weight)].map(() => document.createElement("td"));
+    [cells[0].textContent, cells[1].textContent, cells[1].className] = [player, shown(weight), "number"];
+    row.replaceChildren(...cells);
+    return row;
+  }));
 }
 
 for (const id of ["stage", "decision"]) byId(id).addEventListener("change", list);
 byId("search").addEventListener("input", list);
 byId("series").addEventListener("change", (event) => show(Number(event.target.value)));
-byId("output").addEventListener("change", (event) => drawWaterfall(charts.products[current].waterfalls[event.target.selectedIndex]));
+byId("output").addEventListener("change", (event) => {
+  const product = charts.products[current], waterfall = product.waterfalls[event.target.selectedIndex];
+  drawWaterfall(waterfall);
+  showLime(product, waterfall);
+});
 byId("outlook").replaceChildren(...charts.outlook_weeks.map((weeks) => new Option(`within ${weeks} weeks`)));
 byId("outlook").selectedIndex = 1;
 byId("outlook").addEventListener("change", (event) => drawTurns(charts.products[current], event.target.selectedIndex));

@@ -21,10 +21,14 @@ pub(crate) fn render(view: &View) -> Result<String, Error> {
         has_reliability => !view.charts.reliability.is_empty(),
         has_coverage => !view.charts.coverage.is_empty(),
         has_scatter => !view.charts.scatter.is_empty(),
+        n_explained => view.charts.importance.as_ref().map(|importance| importance.n_series),
+        explained_by => view.charts.importance.as_ref().map(|importance| &importance.quantity),
+        network_alone => view.charts.heat.as_ref().map(|heat| &heat.explains),
         styles => safe(include_str!("report.css")),
         charts_json => Value::from_safe_string(script_json(&view.charts)),
         charts_js => safe(include_str!("charts.js")),
         page_js => safe(include_str!("page.js")),
+        why_js => safe(include_str!("why.js")),
         plotly_js => Value::from_safe_string(plotly_js()),
     })?;
     Ok(page)
@@ -50,7 +54,10 @@ fn plotly_js() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::view::{Overview, PlanGroup, PlanView, ProductView, Quality, Turner};
+    use crate::view::{
+        Heat, HeatView, ImportanceView, LimeView, Overview, PlanGroup, PlanView, ProductView,
+        Quality, SurrogateView, SurrogatesView, Swarm, SwarmGroup, Turner,
+    };
 
     /// A page in which every text that comes from outside is `text`.
     fn view(text: &str) -> View {
@@ -61,6 +68,12 @@ mod tests {
             category: outside(),
             reason: outside(),
             turners: vec![Turner { target: outside(), is_reached: true, sentence: outside() }],
+            limes: vec![LimeView {
+                output: outside(),
+                fidelity: outside(),
+                is_low: true,
+                players: vec![(outside(), 1.0)],
+            }],
             units: vec![None],
             ..ProductView::default()
         };
@@ -86,6 +99,7 @@ mod tests {
             labels: None,
             score_groups: Vec::new(),
             models: Vec::new(),
+            surrogates: Some(surrogates(text)),
             quality: Quality {
                 refused: vec![(outside(), "1".into(), "1".into(), outside())],
                 files: vec![std::array::from_fn(|_| outside())],
@@ -93,7 +107,54 @@ mod tests {
                 ..Quality::default()
             },
             artifacts: Vec::new(),
-            charts: Charts { products: vec![product], ..Charts::default() },
+            charts: Charts {
+                products: vec![product],
+                importance: Some(importance(text)),
+                heat: Some(heat(text)),
+                ..Charts::default()
+            },
+        }
+    }
+
+    fn surrogates(text: &str) -> SurrogatesView {
+        let outside = || text.to_owned();
+        let output = SurrogateView {
+            output: outside(),
+            tree_fidelity: outside(),
+            tree_is_low: true,
+            rules: vec![outside()],
+            linear_fidelity: outside(),
+            linear_is_low: true,
+            slopes: vec![(outside(), outside())],
+        };
+        SurrogatesView { fidelity_min: 0.8, n_fitted: 40, n_held_out: 20, outputs: vec![output] }
+    }
+
+    fn heat(text: &str) -> HeatView {
+        let outside = || text.to_owned();
+        let map = Heat {
+            series: outside(),
+            output: outside(),
+            start: 0,
+            base: 0.0,
+            answer: 1.0,
+            gap: 0.0,
+            channels: vec![outside()],
+            values: vec![vec![1.0]],
+        };
+        HeatView { explains: outside(), maps: vec![map] }
+    }
+
+    fn importance(text: &str) -> ImportanceView {
+        let outside = || text.to_owned();
+        ImportanceView {
+            quantity: "Shapley values".into(),
+            n_series: 1,
+            interval_series_min: 20,
+            outputs: vec![outside()],
+            groups: vec![SwarmGroup { label: outside(), n: 1, bars: vec![Vec::new()] }],
+            series: vec![outside()],
+            swarms: vec![vec![Swarm { player: outside(), dots: vec![(0, 1.0)] }]],
         }
     }
 
@@ -105,7 +166,8 @@ mod tests {
         assert!(!page.contains("onload=\"alert"), "no attribute may end");
         assert!(page.contains("\\u003c/script>"), "it is in the JSON, escaped");
         // The scripts build elements from text, never from HTML.
-        for script in [include_str!("charts.js"), include_str!("page.js")] {
+        let scripts = [include_str!("charts.js"), include_str!("page.js"), include_str!("why.js")];
+        for script in scripts {
             assert!(!script.contains("innerHTML") && !script.contains("insertAdjacent"));
         }
     }
@@ -128,6 +190,6 @@ mod tests {
         let page = render(&view).expect("a page");
         let n_charts = page.matches("class=\"chart").count();
         assert_eq!(n_charts, page.matches("role=\"img\" aria-label=\"").count());
-        assert!(n_charts >= 6, "{n_charts} charts");
+        assert!(n_charts >= 9, "{n_charts} charts");
     }
 }

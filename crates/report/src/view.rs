@@ -21,6 +21,8 @@ pub(crate) struct View {
     pub score_groups: Vec<ScoreGroup>,
     /// Names of the models, ours first: the columns of every score table.
     pub models: Vec<String>,
+    /// Surrogates of all forecasts; none where nothing says them.
+    pub surrogates: Option<SurrogatesView>,
     /// How clean the raw data is.
     pub quality: Quality,
     /// Digests of all artifacts: name and content digest.
@@ -107,6 +109,90 @@ pub(crate) struct Charts {
     pub coverage: Vec<[f64; 3]>,
     /// The dense baseline: series, units sold, units predicted.
     pub scatter: Vec<(String, f32, f32)>,
+    /// What moves forecasts in general; none where nothing says it.
+    pub importance: Option<ImportanceView>,
+    /// How weeks and channels move the network of a few products; none where nothing says it.
+    pub heat: Option<HeatView>,
+}
+
+/// Maps of weeks and channels.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct HeatView {
+    /// What is explained, for people.
+    pub explains: String,
+    /// One a product and output.
+    pub maps: Vec<Heat>,
+}
+
+/// One map; positions are those of [`Charts::days`].
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Heat {
+    /// Series as text.
+    pub series: String,
+    /// What is explained.
+    pub output: String,
+    /// Position of its first period.
+    pub start: usize,
+    /// Answer with the context of the background.
+    pub base: f64,
+    /// The answer.
+    pub answer: f64,
+    /// How far the map's sum is from the difference of the two.
+    pub gap: f64,
+    /// Names of the channels.
+    pub channels: Vec<String>,
+    /// Shape `[channels][periods]`.
+    pub values: Vec<Vec<f32>>,
+}
+
+/// What moves forecasts in general.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct ImportanceView {
+    /// What the values are, for people.
+    pub quantity: String,
+    /// Series explained.
+    pub n_series: usize,
+    /// Least series of an interval.
+    pub interval_series_min: usize,
+    /// Names of the outputs: each has pictures of its own.
+    pub outputs: Vec<String>,
+    /// Mean sizes, of all series first.
+    pub groups: Vec<SwarmGroup>,
+    /// Names of the series with dots.
+    pub series: Vec<String>,
+    /// The dots of each player, by output. Shape `[outputs][players]`.
+    pub swarms: Vec<Vec<Swarm>>,
+}
+
+/// Mean sizes over the series of one group.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct SwarmGroup {
+    /// Kind and name; empty of all series.
+    pub label: String,
+    /// Its series.
+    pub n: usize,
+    /// By output, the largest first. Shape `[outputs][players]`.
+    pub bars: Vec<Vec<Bar>>,
+}
+
+/// How much one player moves one output.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Bar {
+    /// Its name.
+    pub player: String,
+    /// Mean size of its values.
+    pub size: f32,
+    /// Ends of the 95 % interval.
+    pub interval: Option<[f32; 2]>,
+}
+
+/// The values of one player for one output.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Swarm {
+    /// Its name.
+    pub player: String,
+    /// Position of the series, and the value.
+    pub dots: Vec<(usize, f32)>,
 }
 
 /// One charted product. Positions are those of [`Charts::days`].
@@ -138,6 +224,8 @@ pub(crate) struct ProductView {
     pub waterfalls: Vec<Waterfall>,
     /// What would turn the forecast, one a target.
     pub turners: Vec<Turner>,
+    /// LIME weights, one an output: other numbers than those of the waterfalls.
+    pub limes: Vec<LimeView>,
     /// The likeliest stage at the last origin, empty where unknown.
     pub stage: &'static str,
     /// The plan's action, empty where there is none.
@@ -235,4 +323,49 @@ pub(crate) struct Quality {
     pub files: Vec<[String; 6]>,
     /// Periods that sold far more than the series does: series, day, units, usual units.
     pub spikes: Vec<[String; 4]>,
+}
+
+/// Surrogates of all forecasts.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct SurrogatesView {
+    /// Fidelity below which a surrogate is not to be trusted.
+    pub fidelity_min: f64,
+    /// Series that they were fitted to.
+    pub n_fitted: usize,
+    /// Series that fidelity is told on.
+    pub n_held_out: usize,
+    /// One an output.
+    pub outputs: Vec<SurrogateView>,
+}
+
+/// Two surrogates of one output.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct SurrogateView {
+    /// What they say.
+    pub output: String,
+    /// R² of the tree, for people.
+    pub tree_fidelity: String,
+    /// Whether that is too low.
+    pub tree_is_low: bool,
+    /// Its leaves as sentences.
+    pub rules: Vec<String>,
+    /// R² of the linear model, for people.
+    pub linear_fidelity: String,
+    /// Whether that is too low.
+    pub linear_is_low: bool,
+    /// Inputs, and how much the output rises with a standard deviation of them.
+    pub slopes: Vec<(String, String)>,
+}
+
+/// LIME weights of one output.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct LimeView {
+    /// What is explained.
+    pub output: String,
+    /// R², for people.
+    pub fidelity: String,
+    /// Whether that is too low.
+    pub is_low: bool,
+    /// Players and weights, the largest first.
+    pub players: Vec<(String, f32)>,
 }

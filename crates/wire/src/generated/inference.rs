@@ -22,6 +22,7 @@ pub struct ModelMetadataResponse {
 }
 /// Nested message and enum types in `ModelMetadataResponse`.
 pub mod model_metadata_response {
+    /// A tensor that the model takes or answers.
     #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
     pub struct TensorMetadata {
         #[prost(string, tag = "1")]
@@ -55,6 +56,7 @@ pub struct ModelInferRequest {
 }
 /// Nested message and enum types in `ModelInferRequest`.
 pub mod model_infer_request {
+    /// A tensor that is given.
     #[derive(Clone, PartialEq, ::prost::Message)]
     pub struct InferInputTensor {
         #[prost(string, tag = "1")]
@@ -66,6 +68,7 @@ pub mod model_infer_request {
         #[prost(message, optional, tag = "5")]
         pub contents: ::core::option::Option<super::InferTensorContents>,
     }
+    /// A tensor that is wanted.
     #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
     pub struct InferRequestedOutputTensor {
         #[prost(string, tag = "1")]
@@ -88,6 +91,7 @@ pub struct ModelInferResponse {
 }
 /// Nested message and enum types in `ModelInferResponse`.
 pub mod model_infer_response {
+    /// A tensor that is answered.
     #[derive(Clone, PartialEq, ::prost::Message)]
     pub struct InferOutputTensor {
         #[prost(string, tag = "1")]
