@@ -176,8 +176,8 @@ mod tests {
     use super::*;
 
     fn rows() -> Vec<Vec<f32>> {
-        (0..40_u8)
-            .map(|row| (0..4_u8).map(|at| f32::from((row * 7 + at * 11) % 13)).collect())
+        (0..40_u16)
+            .map(|row| (0..4_u16).map(|at| f32::from((row * 7 + at * 11) % 13)).collect())
             .collect()
     }
 
