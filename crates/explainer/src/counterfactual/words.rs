@@ -209,7 +209,7 @@ mod tests {
             .iter()
             .flat_map(|told| [english(&mug, &ranges, 0.1, told), chinese(&mug, &ranges, 0.1, told)])
             .collect();
-        expect![[r#"
+        expect![[r"
             For mug the model would answer decline likelier than maturity now (decline 30.0 % to 41.0 %) with 50.0 % of the last 13 weeks in stock in place of 25.0 %; a statement about the model, not about causes.
             对于mug，若最近13周有50.0 %的时间有货（实际为25.0 %），则模型的预测为目前衰退期比成熟期更可能（衰退期从30.0 %变为41.0 %）；这是关于模型的陈述，而非因果关系。
             For mug the model would answer sales 10 % higher (units 120 to 133) with prices planned at 0.9 times the recent price and 50.0 % of the last 13 weeks in stock in place of 25.0 %; a statement about the model, not about causes.
@@ -217,7 +217,7 @@ mod tests {
             None within bounds makes another stage likelier than maturity now for mug; at best decline goes from 30.0 % to 41.0 % with prices planned at 0.9 times the recent price.
             在允许范围内，没有任何改变能使mug达到目前其他阶段比成熟期更可能；最接近的是计划价格为近期价格的0.9倍，此时衰退期从30.0 %变为41.0 %。
             None within bounds makes sales 10 % lower for mug, and no change comes nearer to it.
-            在允许范围内，没有任何改变能使mug达到销量降低10%，也没有任何改变更接近它。"#]]
+            在允许范围内，没有任何改变能使mug达到销量降低10%，也没有任何改变更接近它。"]]
         .assert_eq(&text.join("\n"));
     }
 
