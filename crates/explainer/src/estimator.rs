@@ -3,10 +3,11 @@
 //! A game answers coalitions with outputs, many at once. Every [`Method`] evaluates coalitions
 //! together with their complements (`estimator/pairs.rs` says why) and is asked in turn which to
 //! evaluate next and what it makes of them, until the values are known well enough, the budget is
-//! spent or the time is over. Base and values add up to everybody's output at any budget.
+//! spent or the time is over. Interactions of two players come from the same coalitions. Base and values add up to everybody's output at any budget.
 
 mod exact;
 mod gaussian;
+mod interactions;
 mod pairs;
 mod permutation;
 mod quantile;
@@ -16,12 +17,13 @@ mod walsh;
 
 use std::fmt;
 
-use lifecycle::Attribution;
 pub use lifecycle::EstimateEnd as End;
+use lifecycle::{Attribution, InteractionSource};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
+pub use self::interactions::Interactions;
 use self::pairs::{Pair, Seen, members};
 use crate::coalition::Coalition;
 
@@ -119,6 +121,8 @@ impl fmt::Debug for Limits<'_> {
 pub struct Estimate {
     /// One an output.
     pub attributions: Vec<Attribution>,
+    /// Of each two players.
+    pub interactions: Interactions,
     /// Half the width of a 95 % interval, in standard errors.
     pub quantile: f64,
     /// Coalitions evaluated, everybody and nobody among them.
@@ -198,6 +202,7 @@ pub fn estimate<E>(
             let attributions = estimator.estimate(&seen);
             Estimate { attributions, quantile: estimator.quantile(&seen), ..Estimate::empty() }
         };
+        estimate.interactions = Interactions::of(&seen);
         estimate.n_evaluations = 2 * seen.pairs.len();
         estimate.end = end(&estimate, limits, (n_left, seen.is_complete()));
         each(&estimate);
@@ -210,7 +215,13 @@ pub fn estimate<E>(
 
 impl Estimate {
     fn empty() -> Self {
-        Self { attributions: Vec::new(), quantile: 0.0, n_evaluations: 0, end: End::Open }
+        Self {
+            attributions: Vec::new(),
+            interactions: Interactions::absent(InteractionSource::TooFew),
+            quantile: 0.0,
+            n_evaluations: 0,
+            end: End::Open,
+        }
     }
 }
 

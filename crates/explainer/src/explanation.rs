@@ -10,7 +10,7 @@ use crate::background::Background;
 use crate::coalition::Coalition;
 use crate::config::Config;
 use crate::error::Error;
-use crate::estimator::{Estimate, Limits, Method, estimate};
+use crate::estimator::{Estimate, Interactions, Limits, Method, estimate};
 use crate::explained::Explained;
 use crate::game::Game;
 use crate::method::Effort;
@@ -67,6 +67,8 @@ pub struct Explanation {
     pub outputs: Vec<String>,
     /// One an output.
     pub attributions: Vec<Attribution>,
+    /// Of each two players, from the same evaluations.
+    pub interactions: Interactions,
     /// The served answer. Length `n_outputs`.
     pub served: Vec<f64>,
     /// Series that stood in for absent players.
@@ -192,6 +194,7 @@ impl Question<'_> {
             players: game.players().iter().map(|player| name(player, quantity)).collect(),
             outputs: self.explained.names(),
             attributions: found.attributions.clone(),
+            interactions: found.interactions.clone(),
             served,
             background: histories.iter().map(|other| other.series.to_string()).collect(),
             background_weights: weights.clone(),
@@ -218,6 +221,8 @@ fn name(player: &Player, quantity: Quantity) -> String {
 
 #[cfg(test)]
 mod tests {
+    use lifecycle::InteractionSource;
+
     use super::*;
 
     #[test]
@@ -232,6 +237,7 @@ mod tests {
                 values: vec![50.0],
                 standard_errors: vec![0.0],
             }],
+            interactions: Interactions::absent(InteractionSource::TooFew),
             served: vec![200.0],
             background: Vec::new(),
             background_weights: Vec::new(),

@@ -7,10 +7,10 @@
 
 use std::collections::BTreeMap;
 
-use lifecycle::Attribution;
+use lifecycle::{Attribution, InteractionSource};
 
 use crate::coalition::Coalition;
-use crate::estimator::{End, Estimate};
+use crate::estimator::{End, Estimate, Interactions};
 use crate::exact::weight;
 
 /// Coalitions that [`owen_values`] evaluates for families of these sizes, at most.
@@ -72,7 +72,8 @@ pub(crate) fn estimate<E>(
         n_evaluations = coalitions.len();
         outputs(coalitions)
     })?;
-    Ok(Estimate { attributions, quantile: 0.0, n_evaluations, end: End::Complete })
+    let interactions = Interactions::absent(InteractionSource::Owen);
+    Ok(Estimate { attributions, interactions, quantile: 0.0, n_evaluations, end: End::Complete })
 }
 
 /// A player that joins those present, a bit each, and how probable that is.

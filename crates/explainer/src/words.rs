@@ -221,10 +221,10 @@ pub(crate) fn output_in_chinese(output: &str) -> String {
 #[cfg(test)]
 mod tests {
     use expect_test::expect;
-    use lifecycle::{Digest, EstimateEnd, Period, Series};
+    use lifecycle::{Digest, EstimateEnd, InteractionSource, Period, Series};
 
     use super::*;
-    use crate::estimator::Method;
+    use crate::estimator::{Interactions, Method};
     use crate::explained::output_names;
     use crate::explanation::Quantity;
     use crate::players::Family;
@@ -249,6 +249,11 @@ mod tests {
                     standard_errors: vec![0.0; 3],
                 },
             ],
+            interactions: Interactions {
+                source: InteractionSource::Exact,
+                values: vec![vec![0.0; 3]; 2],
+                untold: vec![0.0; 2],
+            },
             served: vec![212.25, 0.3],
             background: vec!["lamp".to_owned(), "plate".to_owned()],
             background_weights: vec![0.5; 2],

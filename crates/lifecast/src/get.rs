@@ -8,7 +8,10 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Subcommand;
-use lifecycle::{Day, Digest, EstimateEnd, LEVELS, LocationId, OUTLOOK_WEEKS, Series, Stage, Turn};
+use lifecycle::{
+    Day, Digest, EstimateEnd, InteractionSource, LEVELS, LocationId, OUTLOOK_WEEKS, Series, Stage,
+    Turn,
+};
 use serde_json::{Value, json};
 use wire::v1::explainer_client::ExplainerClient;
 use wire::v1::planner_client::PlannerClient;
@@ -21,6 +24,9 @@ use crate::failure::Failure;
 use crate::flags::UrlFlags;
 use crate::remote::Remote;
 use crate::runner::LastRun;
+
+/// Interactions that are shown of one output.
+const INTERACTIONS_SHOWN: usize = 3;
 
 /// What is asked for.
 #[derive(Debug, Clone, clap::Args)]
@@ -271,7 +277,16 @@ fn explanation_text(explanation: &Explanation) -> String {
             let error = if *error > 0.0 { format!(" +- {error:.4}\n") } else { "\n".to_owned() };
             text.push_str(&error);
         }
+        for ((one, other), index) in strongest(&explanation.players, &output.interactions) {
+            let _ = writeln!(text, "{:>24} {index:>+10.4}", format!("{one} x {other}"));
+        }
     }
+    let told = match explanation.interaction_source {
+        InteractionSource::Exact => "interactions (x) are exact, too",
+        InteractionSource::Regression => "interactions (x) are fitted to those evaluations",
+        InteractionSource::TooFew => "interactions are not known from so few evaluations",
+        InteractionSource::Owen => "Owen values have no interactions",
+    };
     let Explanation { n_evaluations, relative_error, end, .. } = explanation;
     let error = 100.0 * relative_error;
     let _ = match end {
@@ -281,7 +296,24 @@ fn explanation_text(explanation: &Explanation) -> String {
         }
         _ => writeln!(text, "within {error:.1} %, from {n_evaluations} evaluations"),
     };
+    let _ = writeln!(text, "{told}");
     text
+}
+
+/// The interactions that are shown: of those two players, the largest first.
+fn strongest<'a>(
+    players: &'a [String],
+    interactions: &[f64],
+) -> Vec<((&'a String, &'a String), f64)> {
+    let twos = players
+        .iter()
+        .enumerate()
+        .flat_map(|(place, one)| players[place + 1..].iter().map(move |other| (one, other)));
+    let mut known: Vec<_> = twos.zip(interactions.iter().copied()).collect();
+    known.retain(|(_, index)| *index != 0.0);
+    known.sort_by(|a, b| b.1.abs().total_cmp(&a.1.abs()));
+    known.truncate(INTERACTIONS_SHOWN);
+    known
 }
 
 fn explanation_json(explanation: &Explanation) -> Value {
@@ -292,6 +324,8 @@ fn explanation_json(explanation: &Explanation) -> Value {
             "base_value": explained.attribution.base_value,
             "values": explained.attribution.values,
             "standard_errors": explained.attribution.standard_errors,
+            "interactions": explained.interactions,
+            "interactions_untold": explained.interactions_untold,
         })
     };
     json!({
@@ -308,6 +342,7 @@ fn explanation_json(explanation: &Explanation) -> Value {
         "quantile": explanation.quantile,
         "background": explanation.background,
         "method": explanation.replay.method,
+        "interaction_source": explanation.interaction_source,
     })
 }
 

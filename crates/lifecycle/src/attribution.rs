@@ -21,6 +21,20 @@ impl Attribution {
     }
 }
 
+/// How interactions of players are known, or why they are not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum InteractionSource {
+    /// All coalitions were evaluated.
+    Exact,
+    /// Terms of two players were fitted to the coalitions that were evaluated.
+    Regression,
+    /// Not known: so few coalitions do not tell.
+    TooFew,
+    /// Not known: Owen values have none.
+    Owen,
+}
+
 /// Why an estimate of attributions stands where it does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

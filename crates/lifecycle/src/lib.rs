@@ -29,7 +29,7 @@ mod stage;
 pub mod trapezoid;
 mod turn;
 
-pub use attribution::{Attribution, EstimateEnd};
+pub use attribution::{Attribution, EstimateEnd, InteractionSource};
 pub use calendar::{Day, Frequency, Period};
 pub use digest::{Digest, Hasher};
 pub use forecast::{Forecast, LEVELS, N_LEVELS, Outlook, UnitsForecast, WQL_LEVELS};

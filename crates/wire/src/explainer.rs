@@ -1,6 +1,8 @@
 //! `lifecast.v1.Explainer`: which forecast to explain, and the explanation.
 
-use lifecycle::{Attribution, Day, Digest, EstimateEnd, Frequency, Invalid, Period, Series};
+use lifecycle::{
+    Attribution, Day, Digest, EstimateEnd, Frequency, InteractionSource, Invalid, Period, Series,
+};
 
 use crate::fields::{self, NAME_BYTES_MAX};
 use crate::{series, v1};
@@ -78,6 +80,10 @@ pub struct ExplainedOutput {
     pub attribution: Attribution,
     /// The answer that the predictor serves.
     pub served: f64,
+    /// Interaction index of each two players; empty where they are not known.
+    pub interactions: Vec<f64>,
+    /// Share of the variance beyond values that they leave untold.
+    pub interactions_untold: f64,
 }
 
 /// One forecast, split over its players.
@@ -111,6 +117,8 @@ pub struct Explanation {
     pub background: Digest,
     /// The query that has this answer again.
     pub replay: ExplainQuery,
+    /// How interactions are known, or why they are not.
+    pub interaction_source: InteractionSource,
 }
 
 impl TryFrom<v1::ExplainRequest> for ExplainQuery {
@@ -213,6 +221,7 @@ impl TryFrom<v1::Explanation> for Explanation {
             quantile,
             background_digest,
             replay,
+            interaction_source,
         } = message;
         fields::length("players", &players, 0..=PLAYERS_MAX)?;
         fields::length("attributions", &attributions, 0..=OUTPUTS_MAX)?;
@@ -236,6 +245,7 @@ impl TryFrom<v1::Explanation> for Explanation {
             background: fields::digest("background_digest", &background_digest)?,
             replay: ExplainQuery::try_from(fields::required("replay", replay)?)
                 .map_err(fields::at("replay"))?,
+            interaction_source: source(interaction_source)?,
         })
     }
 }
@@ -257,6 +267,7 @@ impl From<Explanation> for v1::Explanation {
             quantile,
             background,
             replay,
+            interaction_source,
         } = explanation;
         Self {
             series: Some(series.into()),
@@ -273,14 +284,25 @@ impl From<Explanation> for v1::Explanation {
             quantile,
             background_digest: background.to_string(),
             replay: Some(replay.into()),
+            interaction_source: source_number(interaction_source),
         }
     }
 }
 
 impl From<ExplainedOutput> for v1::Attribution {
-    fn from(ExplainedOutput { output, attribution, served }: ExplainedOutput) -> Self {
+    fn from(explained: ExplainedOutput) -> Self {
+        let ExplainedOutput { output, attribution, served, interactions, interactions_untold } =
+            explained;
         let Attribution { base_value, values, standard_errors } = attribution;
-        Self { output, base_value, values, standard_errors, served }
+        Self {
+            output,
+            base_value,
+            values,
+            standard_errors,
+            served,
+            interactions,
+            interactions_untold,
+        }
     }
 }
 
@@ -304,10 +326,41 @@ fn end_number(end: EstimateEnd) -> i32 {
     found.map_or(0, |(_, message)| *message as i32)
 }
 
+/// In the order of [`v1::InteractionSource`].
+const SOURCES: [(InteractionSource, v1::InteractionSource); 4] = [
+    (InteractionSource::Exact, v1::InteractionSource::Exact),
+    (InteractionSource::Regression, v1::InteractionSource::Regression),
+    (InteractionSource::TooFew, v1::InteractionSource::TooFew),
+    (InteractionSource::Owen, v1::InteractionSource::Owen),
+];
+
+fn source(number: i32) -> Result<InteractionSource, Invalid> {
+    let found = SOURCES.iter().find(|(_, message)| *message as i32 == number);
+    let unknown = || Invalid::new("interaction_source", format!("{number} is no source"));
+    found.map(|(source, _)| *source).ok_or_else(unknown)
+}
+
+fn source_number(source: InteractionSource) -> i32 {
+    let found = SOURCES.iter().find(|(known, _)| *known == source);
+    found.map_or(0, |(_, message)| *message as i32)
+}
+
 fn explained(message: v1::Attribution, n_players: usize) -> Result<ExplainedOutput, Invalid> {
-    let v1::Attribution { output, base_value, values, standard_errors, served } = message;
+    let v1::Attribution {
+        output,
+        base_value,
+        values,
+        standard_errors,
+        served,
+        interactions,
+        interactions_untold,
+    } = message;
     fields::length("values", &values, n_players..=n_players)?;
     fields::length("standard_errors", &standard_errors, n_players..=n_players)?;
+    if !interactions.is_empty() {
+        let n_twos = n_players * n_players.saturating_sub(1) / 2;
+        fields::length("interactions", &interactions, n_twos..=n_twos)?;
+    }
     let attribution = Attribution {
         base_value: fields::finite("base_value", base_value)?,
         values: fields::each("values", values, |value| fields::finite("", value))?,
@@ -319,5 +372,9 @@ fn explained(message: v1::Attribution, n_players: usize) -> Result<ExplainedOutp
         output: fields::required_text("output", output, NAME_BYTES_MAX)?,
         attribution,
         served: fields::finite("served", served)?,
+        interactions: fields::each("interactions", interactions, |index| {
+            fields::finite("", index)
+        })?,
+        interactions_untold: fields::within("interactions_untold", interactions_untold, 0.0..=1.0)?,
     })
 }

@@ -5,8 +5,9 @@ use std::fmt::Debug;
 use std::time::{Duration, SystemTime};
 
 use lifecycle::{
-    Attribution, Day, Digest, ErrorKind, EstimateEnd, Forecast, Frequency, Invalid, LocationId,
-    N_LEVELS, Outlook, Period, ProductId, Score, Series, StageProbabilities, UnitsForecast,
+    Attribution, Day, Digest, ErrorKind, EstimateEnd, Forecast, Frequency, InteractionSource,
+    Invalid, LocationId, N_LEVELS, Outlook, Period, ProductId, Score, Series, StageProbabilities,
+    UnitsForecast,
 };
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option;
@@ -191,24 +192,38 @@ fn estimate_end() -> impl Strategy<Value = EstimateEnd> {
     proptest::sample::select(vec![Open, Complete, Tolerance, Budget, Deadline])
 }
 
+fn interaction_source() -> impl Strategy<Value = InteractionSource> {
+    use InteractionSource::{Exact, Owen, Regression, TooFew};
+    proptest::sample::select(vec![Exact, Regression, TooFew, Owen])
+}
+
 fn explanation() -> impl Strategy<Value = Explanation> {
-    let output = |n| {
+    let output = |n: usize| {
         let errors = vec(0.0..10.0_f64, n);
-        (name(), -1e6..1e6_f64, vec(-1e6..1e6_f64, n), errors, -1e6..1e6_f64).prop_map(
-            |(output, base_value, values, standard_errors, served)| ExplainedOutput {
-                output,
-                attribution: Attribution { base_value, values, standard_errors },
-                served,
+        let n_twos = n * n.saturating_sub(1) / 2;
+        let interactions = (prop_oneof![Just(0), Just(n_twos)], 0.0..1.0_f64)
+            .prop_flat_map(|(n, untold)| (vec(-1e6..1e6_f64, n), Just(untold)));
+        let numbers = (-1e6..1e6_f64, -1e6..1e6_f64);
+        (name(), numbers, vec(-1e6..1e6_f64, n), errors, interactions).prop_map(
+            |(output, (base_value, served), values, standard_errors, interactions)| {
+                let (interactions, interactions_untold) = interactions;
+                ExplainedOutput {
+                    output,
+                    attribution: Attribution { base_value, values, standard_errors },
+                    served,
+                    interactions,
+                    interactions_untold,
+                }
             },
         )
     };
     let split = (0..5_usize).prop_flat_map(move |n| (vec(name(), n), vec(output(n), 0..3)));
     let digests = (digest(), option::of(digest()), digest(), digest());
-    let spent = (any::<u32>(), 0.0..9.0_f64, estimate_end(), 1.0..4.0_f64);
+    let spent = (any::<u32>(), 0.0..9.0_f64, estimate_end(), 1.0..4.0_f64, interaction_source());
     (series(), period(), split, digests, spent, explain_query()).prop_map(
         |(series, (frequency, origin), (players, outputs), digests, spent, replay)| {
             let (model, features, inputs, background) = digests;
-            let (n_evaluations, relative_error, end, quantile) = spent;
+            let (n_evaluations, relative_error, end, quantile, interaction_source) = spent;
             Explanation {
                 series,
                 frequency,
@@ -224,6 +239,7 @@ fn explanation() -> impl Strategy<Value = Explanation> {
                 quantile,
                 background,
                 replay,
+                interaction_source,
             }
         },
     )

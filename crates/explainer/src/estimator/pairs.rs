@@ -2,7 +2,8 @@
 //!
 //! Shapley values depend on a game `v` only through its odd part `o(S) = (v(S) - v(S'))/2`, where
 //! `S'` has exactly the players that `S` lacks (Fumagalli, Butler, Kang, Ramchandran & Witter 2026,
-//! arXiv 2602.01399). So every estimator here asks for pairs and sees nothing but odd parts.
+//! arXiv 2602.01399). So every estimator here asks for pairs and sees nothing but odd parts; the even
+//! ones tell of interactions (`interactions.rs`).
 //!
 //! Written in signs, absent players being -1, the odd part is a sum of *terms*: products of the
 //! signs of an odd number of players. A player's value is `2 / |term|` times the coefficient,
@@ -73,6 +74,8 @@ pub(crate) struct Seen {
     pub(crate) pairs: Vec<Pair>,
     /// Their odd parts. Shape `[n_outputs, n_pairs]`.
     pub(crate) odd: Vec<Vec<f64>>,
+    /// Their even parts, of which interactions are told. Shape `[n_outputs, n_pairs]`.
+    pub(crate) even: Vec<Vec<f64>>,
     /// Outputs with nobody present. Length `n_outputs`.
     pub(crate) base_values: Vec<f64>,
     positions: BTreeMap<Pair, usize>,
@@ -81,8 +84,8 @@ pub(crate) struct Seen {
 impl Seen {
     /// Nothing seen.
     pub(crate) fn new(n_players: usize) -> Self {
-        let (pairs, odd, base_values) = Default::default();
-        Self { n_players, pairs, odd, base_values, positions: BTreeMap::new() }
+        let (pairs, odd, even, base_values) = Default::default();
+        Self { n_players, pairs, odd, even, base_values, positions: BTreeMap::new() }
     }
 
     /// Adds pairs with the outputs of their members: two rows a pair.
@@ -95,6 +98,10 @@ impl Seen {
             self.odd.resize(rows[0].len(), Vec::new());
             for (output, odd) in self.odd.iter_mut().enumerate() {
                 odd.push((rows[0][output] - rows[1][output]) / 2.0);
+            }
+            self.even.resize(rows[0].len(), Vec::new());
+            for (output, even) in self.even.iter_mut().enumerate() {
+                even.push(f64::midpoint(rows[0][output], rows[1][output]));
             }
             self.positions.insert(*pair, self.pairs.len());
             self.pairs.push(*pair);

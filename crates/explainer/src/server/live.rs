@@ -16,6 +16,7 @@ use crate::background::Background;
 use crate::config::Config;
 use crate::counterfactual::{Axis, Bounds, Counterfactual, Range, WhatIf};
 use crate::error::Error;
+use crate::estimator::Interactions;
 use crate::explained::InProcess;
 use crate::explanation::{Explanation, Question, Watch};
 use crate::players::{Cut, Family};
@@ -152,6 +153,7 @@ impl Known {
             relative_error: found.relative_error,
             end: found.end,
             quantile: found.quantile.min(f64::MAX),
+            interaction_source: found.interactions.source,
             background: found.background_digest,
             replay: ExplainQuery {
                 method: Some(found.method.name().to_owned()),
@@ -269,7 +271,14 @@ fn chosen(explanation: &Explanation, wanted: &[String]) -> Result<Vec<ExplainedO
         })?;
         let attribution = explanation.attributions[place].clone();
         let served = explanation.served[place];
-        Ok(ExplainedOutput { output: output.clone(), attribution, served })
+        let Interactions { values, untold, .. } = &explanation.interactions;
+        Ok(ExplainedOutput {
+            output: output.clone(),
+            attribution,
+            served,
+            interactions: values.get(place).cloned().unwrap_or_default(),
+            interactions_untold: untold.get(place).copied().unwrap_or_default(),
+        })
     });
     explained.collect()
 }

@@ -2253,6 +2253,9 @@ pub struct Explanation {
     /// be chosen. With the digests above it is the record of this explanation.
     #[prost(message, optional, tag = "14")]
     pub replay: ::core::option::Option<ExplainRequest>,
+    /// How interactions of players are known, or why they are not.
+    #[prost(enumeration = "InteractionSource", tag = "15")]
+    pub interaction_source: i32,
 }
 /// One output, split over its players. Every number has the unit of that output.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -2272,6 +2275,15 @@ pub struct Attribution {
     /// The answer that the predictor serves.
     #[prost(double, tag = "5")]
     pub served: f64,
+    /// Shapley interaction index of each two players: what both add together beyond what each adds
+    /// alone. Players 0 and 1, 0 and 2, ...; `n_players * (n_players - 1) / 2` of them, or none where
+    /// they are not known.
+    #[prost(double, repeated, tag = "6")]
+    pub interactions: ::prost::alloc::vec::Vec<f64>,
+    /// Share of the variance beyond values that the interactions leave untold, 0 to 1; 0 where they are
+    /// exact.
+    #[prost(double, tag = "7")]
+    pub interactions_untold: f64,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ExplainCounterfactualsRequest {
@@ -2461,6 +2473,47 @@ impl EstimateEnd {
             "ESTIMATE_END_TOLERANCE" => Some(Self::Tolerance),
             "ESTIMATE_END_BUDGET" => Some(Self::Budget),
             "ESTIMATE_END_DEADLINE" => Some(Self::Deadline),
+            _ => None,
+        }
+    }
+}
+/// How interactions of players are known, or why they are not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum InteractionSource {
+    /// Never sent.
+    Unspecified = 0,
+    /// All coalitions were evaluated: they are exact.
+    Exact = 1,
+    /// Terms of two players were fitted to the coalitions that were evaluated.
+    Regression = 2,
+    /// Not known: so few coalitions do not tell.
+    TooFew = 3,
+    /// Not known: Owen values have none.
+    Owen = 4,
+}
+impl InteractionSource {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "INTERACTION_SOURCE_UNSPECIFIED",
+            Self::Exact => "INTERACTION_SOURCE_EXACT",
+            Self::Regression => "INTERACTION_SOURCE_REGRESSION",
+            Self::TooFew => "INTERACTION_SOURCE_TOO_FEW",
+            Self::Owen => "INTERACTION_SOURCE_OWEN",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "INTERACTION_SOURCE_UNSPECIFIED" => Some(Self::Unspecified),
+            "INTERACTION_SOURCE_EXACT" => Some(Self::Exact),
+            "INTERACTION_SOURCE_REGRESSION" => Some(Self::Regression),
+            "INTERACTION_SOURCE_TOO_FEW" => Some(Self::TooFew),
+            "INTERACTION_SOURCE_OWEN" => Some(Self::Owen),
             _ => None,
         }
     }

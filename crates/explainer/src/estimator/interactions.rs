@@ -1,0 +1,283 @@
+//! How much two players add together beyond what each adds alone: pairwise Shapley interaction
+//! indices (Grabisch & Roubens 1999), from the pairs of coalitions that were evaluated anyway.
+//!
+//! The index of two players is the mean over coalitions of the others of what the game gains by both
+//! beyond the sum of what it gains by each, all sizes of coalitions being equally likely. It depends
+//! on a game `v` only through its even part `e(S) = (v(S) + v(S'))/2`, as values do on the odd one
+//! (`pairs.rs`). Written in signs the even part is a sum of terms of an even number of players, and
+//! a term of `t` players adds `4 / (t - 1)` times its coefficient to the index of each two of them:
+//! the mean of a product of `m` signs, `m` even, is `1 / (m + 1)` where all sizes are equally
+//! likely.
+//!
+//! Of all pairs that is exact. Of fewer, terms of two players and a constant are fitted to the even
+//! part by least squares, weighted so that sizes are equally likely whatever was sampled
+//! (post-stratification). Terms of four players and more are then missed, and how much of the even
+//! part is not told is said. Fewer pairs than half as many again as there are unknowns tell nothing.
+
+use lifecycle::InteractionSource;
+use nalgebra::{DMatrix, DVector};
+use serde::{Deserialize, Serialize};
+
+use super::pairs::{Pair, Seen};
+use super::walsh;
+
+/// What each two players add together beyond what each adds alone.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Interactions {
+    /// How they are known, or why they are not.
+    pub source: InteractionSource,
+    /// Indices of the players 0 and 1, 0 and 2, ..., in the unit of the output; empty where they are
+    /// not known. Shape `[n_outputs, n_players * (n_players - 1) / 2]`.
+    pub values: Vec<Vec<f64>>,
+    /// Share of the even part's variance that they leave untold; 0 where they are exact. Length
+    /// `n_outputs`, or 0.
+    pub untold: Vec<f64>,
+}
+
+impl Interactions {
+    /// None are known.
+    pub(crate) fn absent(source: InteractionSource) -> Self {
+        Self { source, values: Vec::new(), untold: Vec::new() }
+    }
+
+    /// All that the pairs tell.
+    pub(crate) fn of(seen: &Seen) -> Self {
+        if seen.is_complete() {
+            let values = seen.even.iter().map(|even| exact(seen, even)).collect();
+            let untold = vec![0.0; seen.even.len()];
+            return Self { source: InteractionSource::Exact, values, untold };
+        }
+        let n_unknowns = 1 + n_twos(seen.n_players);
+        let is_enough = 2 * seen.pairs.len() >= 3 * n_unknowns;
+        let fitted = is_enough.then(|| fitted(seen)).flatten();
+        fitted.unwrap_or_else(|| Self::absent(InteractionSource::TooFew))
+    }
+}
+
+/// How many pairs of players there are.
+fn n_twos(n_players: usize) -> usize {
+    n_players * (n_players - 1) / 2
+}
+
+/// The two players of each index.
+fn twos(n_players: usize) -> impl Iterator<Item = (usize, usize)> {
+    (0..n_players).flat_map(move |one| (one + 1..n_players).map(move |other| (one, other)))
+}
+
+/// Indices from the even parts of all pairs.
+fn exact(seen: &Seen, even: &[f64]) -> Vec<f64> {
+    let (n_players, n_pairs) = (seen.n_players, seen.n_possible());
+    let mut terms = vec![0.0; n_pairs];
+    for (pair, even) in seen.pairs.iter().zip(even) {
+        terms[*pair] = even / n_pairs as f64;
+    }
+    walsh::transform(&mut terms);
+    let twos: Vec<usize> = twos(n_players).map(|(one, other)| 1 << one | 1 << other).collect();
+    let mut indices = vec![0.0; twos.len()];
+    for (term, coefficient) in terms.iter().enumerate().skip(1) {
+        let players = players_of_even_term(n_players, term);
+        let each = 4.0 * coefficient / f64::from(players.count_ones() - 1);
+        for (index, two) in indices.iter_mut().zip(&twos) {
+            if players & two == *two {
+                *index += each;
+            }
+        }
+    }
+    indices
+}
+
+/// The players of a term with an even number of them, a bit a player: the last one is in it where
+/// the number of the others is odd.
+fn players_of_even_term(n_players: usize, term: usize) -> usize {
+    if term.count_ones().is_multiple_of(2) { term } else { term | 1 << (n_players - 1) }
+}
+
+/// Indices from terms of two players, fitted to what was seen; none where those cannot be told
+/// apart.
+fn fitted(seen: &Seen) -> Option<Interactions> {
+    let n_players = seen.n_players;
+    let roots: Vec<f64> = weights(seen).into_iter().map(f64::sqrt).collect();
+    let last = n_players - 1;
+    let term = |(one, other): (usize, usize)| {
+        if other == last { 1_usize << one } else { 1 << one | 1 << other }
+    };
+    let terms: Vec<usize> = std::iter::once(0).chain(twos(n_players).map(term)).collect();
+    let design = DMatrix::from_fn(seen.pairs.len(), terms.len(), |row, column| {
+        sign(terms[column], seen.pairs[row]) * roots[row]
+    });
+    let mut normal = design.transpose() * &design;
+    let size = normal.trace() / terms.len() as f64;
+    for place in 0..terms.len() {
+        // What rounding takes away.
+        normal[(place, place)] += 1e-10 * size;
+    }
+    let factor = normal.cholesky()?;
+    let (mut values, mut untold) = (Vec::new(), Vec::new());
+    for even in &seen.even {
+        let target = DVector::from_fn(even.len(), |row, _| even[row] * roots[row]);
+        let solved = factor.solve(&(design.transpose() * &target));
+        let residual = &target - &design * &solved;
+        let total = variance(even, &roots);
+        // What varies by less is rounding.
+        let is_varied = total > 1e-12 * target.norm_squared();
+        let share = if is_varied { (residual.norm_squared() / total).min(1.0) } else { 0.0 };
+        values.push(solved.iter().skip(1).map(|coefficient| 4.0 * coefficient).collect());
+        untold.push(share);
+    }
+    Some(Interactions { source: InteractionSource::Regression, values, untold })
+}
+
+/// What each pair weighs, so that all sizes of coalitions weigh the same; they sum to 1 where a pair
+/// of each size was seen.
+fn weights(seen: &Seen) -> Vec<f64> {
+    let n_players = seen.n_players;
+    let size = |pair: &Pair| {
+        let n_absent = pair.count_ones() as usize;
+        n_absent.min(n_players - n_absent)
+    };
+    let mut n_seen = vec![0_u32; n_players / 2 + 1];
+    for pair in &seen.pairs {
+        n_seen[size(pair)] += 1;
+    }
+    let weight = |pair: &Pair| {
+        let size = size(pair);
+        // Both members are of one size where half of the players are present.
+        let n_sizes = if 2 * size == n_players { 1.0 } else { 2.0 };
+        n_sizes / (n_players + 1) as f64 / f64::from(n_seen[size])
+    };
+    seen.pairs.iter().map(weight).collect()
+}
+
+/// The weighted variance around the weighted mean, times the sum of the weights.
+fn variance(values: &[f64], roots: &[f64]) -> f64 {
+    let weighted = values.iter().zip(roots).map(|(value, root)| value * root * root);
+    let sum: f64 = roots.iter().map(|root| root * root).sum();
+    let mean = weighted.sum::<f64>() / sum;
+    values.iter().zip(roots).map(|(value, root)| ((value - mean) * root).powi(2)).sum()
+}
+
+/// The sign of a term at a pair.
+fn sign(term: usize, pair: Pair) -> f64 {
+    if (term & pair).count_ones().is_multiple_of(2) { 1.0 } else { -1.0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::estimator::pairs::members;
+    use crate::exact::weight;
+
+    /// What is told of a game, a bit a present player, from the first so many pairs of a stride that
+    /// passes all.
+    fn told(n_players: usize, n_pairs: usize, game: impl Fn(usize) -> f64) -> Interactions {
+        let mut seen = Seen::new(n_players);
+        let n_possible = seen.n_possible();
+        let pairs: Vec<Pair> = (0..n_pairs).map(|step| step * 37 % n_possible).collect();
+        let rows = pairs.iter().flat_map(|pair| members(n_players, *pair)).map(|coalition| {
+            let bit = |(player, is_in): (usize, &bool)| usize::from(*is_in) << player;
+            vec![game(coalition.iter().enumerate().map(bit).sum())]
+        });
+        let rows: Vec<Vec<f64>> = rows.collect();
+        seen.add(&pairs, &rows);
+        Interactions::of(&seen)
+    }
+
+    /// The definition, coalition by coalition.
+    fn by_definition(n_players: usize, game: impl Fn(usize) -> f64) -> Vec<f64> {
+        let index = |(one, other): (usize, usize)| {
+            let (one, other) = (1 << one, 1 << other);
+            let others = (0..1_usize << n_players).filter(|of| of & (one | other) == 0);
+            let gain =
+                |of: usize| game(of | one | other) - game(of | one) - game(of | other) + game(of);
+            // `s! (n - s - 2)! / (n - 1)!`.
+            let share = |of: usize| weight(n_players - 1, of.count_ones() as usize);
+            others.map(|of| share(of) * gain(of)).sum()
+        };
+        twos(n_players).map(index).collect()
+    }
+
+    fn assert_near(found: &[f64], expected: &[f64], tolerance: f64) {
+        assert_eq!(found.len(), expected.len());
+        for (found, expected) in found.iter().zip(expected) {
+            assert!((found - expected).abs() < tolerance, "{found} is not {expected}");
+        }
+    }
+
+    #[test]
+    fn gloves_interact_with_what_they_fit() {
+        // A left glove and two right ones: rights replace each other.
+        let game = |present: usize| f64::from(present & 1 == 1 && present & 6 != 0);
+        let found = told(3, 4, game);
+        assert_eq!(found.source, InteractionSource::Exact);
+        assert_near(&found.values[0], &[0.5, 0.5, -0.5], 1e-12);
+        let alone = told(1, 1, |present| present as f64);
+        assert_eq!((alone.source, alone.values), (InteractionSource::Exact, vec![Vec::new()]));
+    }
+
+    #[test]
+    fn players_of_an_additive_game_do_not_interact() {
+        let game =
+            |present: usize| (0..9_usize).map(|of| (present >> of & 1) as f64 * of as f64).sum();
+        for (n_pairs, source) in
+            [(256, InteractionSource::Exact), (100, InteractionSource::Regression)]
+        {
+            let found = told(9, n_pairs, game);
+            assert_eq!((found.source, found.untold), (source, vec![0.0]));
+            assert_near(&found.values[0], &[0.0; 36], 1e-7);
+        }
+    }
+
+    /// A game of single players, of pairs and of one quadruple.
+    fn curved(present: usize, of_four: f64) -> f64 {
+        let is_in = |player: usize| (present >> player & 1) as f64;
+        let pairs: f64 = twos(9).map(|(a, b)| is_in(a) * is_in(b) * (a as f64 - b as f64)).sum();
+        pairs + is_in(3) - 2.0 * is_in(8) + of_four * is_in(0) * is_in(2) * is_in(5) * is_in(8)
+    }
+
+    #[test]
+    fn pairs_are_told_exactly_from_a_part_of_the_coalitions_and_more_is_said_to_be_missed() {
+        let found = told(9, 60, |present| curved(present, 0.0));
+        assert_eq!(found.source, InteractionSource::Regression);
+        let expected: Vec<f64> = twos(9).map(|(a, b)| a as f64 - b as f64).collect();
+        assert_near(&found.values[0], &expected, 1e-6);
+        assert!(found.untold[0] < 1e-9, "{:?}", found.untold);
+        let game = |present: usize| curved(present, 20.0);
+        let missed = told(9, 128, game);
+        assert!((0.001..0.5).contains(&missed.untold[0]), "{:?}", missed.untold);
+        let expected = by_definition(9, game);
+        assert_near(&missed.values[0], &expected, 1.5);
+        assert_near(&told(9, 256, game).values[0], &expected, 1e-9);
+    }
+
+    #[test]
+    fn few_coalitions_tell_no_interaction() {
+        // 36 pairs of players and a constant are 37 unknowns: 56 pairs at least.
+        let absent = told(9, 55, |present| curved(present, 0.0));
+        assert_eq!(absent, Interactions::absent(InteractionSource::TooFew));
+        assert_ne!(told(9, 56, |present| curved(present, 0.0)).source, InteractionSource::TooFew);
+    }
+
+    proptest! {
+        /// The definition, and players that change places take their interactions with them.
+        #[test]
+        fn all_coalitions_give_the_definition(table in prop::collection::vec(-1e3..1e3_f64, 32)) {
+            let game = |present: usize| table[present];
+            let found = told(5, 16, game);
+            let expected = by_definition(5, game);
+            for (found, expected) in found.values[0].iter().zip(&expected) {
+                prop_assert!((found - expected).abs() < 1e-9);
+            }
+            // Players 0 and 1 change places.
+            let swapped = |of: usize| of & !3 | (of & 1) << 1 | (of >> 1 & 1);
+            let other = told(5, 16, |present| game(swapped(present)));
+            let index = |found: &Interactions, two: (usize, usize)| {
+                let place = twos(5).position(|of| of == two).expect("two players");
+                found.values[0][place]
+            };
+            prop_assert!((index(&found, (0, 1)) - index(&other, (0, 1))).abs() < 1e-9);
+            prop_assert!((index(&found, (0, 3)) - index(&other, (1, 3))).abs() < 1e-9);
+        }
+    }
+}
