@@ -280,6 +280,9 @@ mod tests {
             quantile: 1.96,
             n_evaluations: 1,
             relative_error: 0.0,
+            interactions: crate::estimator::Interactions::absent(
+                lifecycle::InteractionSource::TooFew,
+            ),
             end: EstimateEnd::Complete,
             words: Vec::new(),
         }

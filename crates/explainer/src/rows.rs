@@ -12,7 +12,7 @@ use crate::background::{medoids, standardised};
 use crate::coalition::Coalition;
 use crate::config::Config;
 use crate::error::Error;
-use crate::estimator::{Estimate, Limits, Method, PLAYERS_MAX, estimate};
+use crate::estimator::{Estimate, Interactions, Limits, Method, PLAYERS_MAX, estimate};
 use crate::method::Effort;
 
 /// Rows that are clustered at most: those at equal distances in the table.
@@ -47,6 +47,8 @@ pub struct RowExplanation {
     pub players: Vec<String>,
     /// One an output; base and values add up to the model's answer.
     pub attributions: Vec<Attribution>,
+    /// What two players add together.
+    pub interactions: Interactions,
     /// The model's answer for the row as it is. Length `n_outputs`.
     pub answers: Vec<f64>,
     /// Rows that stood in for absent players.
@@ -102,10 +104,11 @@ impl RowQuestion<'_> {
         let found = estimate(effort.method, groups.len(), &limits, outputs, |_| {});
         let found = found.map_err(RowError::Model)?;
         let relative_error = found.relative_error().min(f64::MAX);
-        let Estimate { attributions, quantile, n_evaluations, end } = found;
+        let Estimate { attributions, interactions, quantile, n_evaluations, end } = found;
         Ok(RowExplanation {
             players: groups.iter().map(|group| group.name.clone()).collect(),
             attributions,
+            interactions,
             answers,
             n_evaluations: n_evaluations * background.len() + 1,
             background,
