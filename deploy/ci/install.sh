@@ -9,6 +9,14 @@ as_root() {
   if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi
 }
 
+from_pypi() {
+  if ! python3 -m pip --version >/dev/null 2>&1; then
+    as_root apt-get update
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends python3-pip
+  fi
+  python3 -m pip install --quiet --break-system-packages "$@"
+}
+
 # A browser opens the report, takes its picture and listens for errors of its scripts.
 if ! has chromium; then
   as_root apt-get update
@@ -25,20 +33,12 @@ fi
 
 # Schemas of Kubernetes, JobSet and Kubeflow Trainer: deploy/kubernetes is held against them.
 if ! python3 -c 'import kubernetes_validate, kubeflow_trainer_api, yaml' 2>/dev/null; then
-  if ! python3 -m pip --version >/dev/null 2>&1; then
-    as_root apt-get update
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends python3-pip
-  fi
-  python3 -m pip install --quiet --break-system-packages kubernetes-validate kubeflow-trainer-api pyyaml
+  from_pypi kubernetes-validate kubeflow-trainer-api pyyaml
 fi
 
 # A model of somebody else: an ONNX network behind the Open Inference Protocol, which Lifecast explains.
 if ! python3 -c 'import onnx, onnxruntime, tritonclient.grpc' 2>/dev/null; then
-  if ! python3 -m pip --version >/dev/null 2>&1; then
-    as_root apt-get update
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends python3-pip
-  fi
-  python3 -m pip install --quiet --break-system-packages onnx onnxruntime 'tritonclient[grpc]'
+  from_pypi onnx onnxruntime 'tritonclient[grpc]'
 fi
 
 # MPI with headers, and libclang, which reads them: feature `lifecast/mpi`.

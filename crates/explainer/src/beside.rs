@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use lifecycle::{Forecast, Progress};
+use lifecycle::Forecast;
 use model::Model;
 use panel::{History, Panel, Window};
 use rayon::prelude::*;
@@ -13,18 +13,14 @@ use crate::background::Background;
 use crate::config::Config;
 use crate::error::Error;
 use crate::explained::{Explained, InProcess};
-use crate::explanation::{Explanation, Question};
+use crate::explanation::Explanation;
 use crate::gradients::{EXPLAINS, HeatMap, Maps, heat_maps};
 use crate::importance::{Traits, importance};
-use crate::players::Cut;
 use crate::surrogate::{FIDELITY_MIN, Lime, Surrogates, global};
 
 /// Products with maps of gradients: those that sell most. A map has a number for each period and
 /// channel.
 const MAPPED_MAX: usize = 4;
-
-/// Series whose surrogates are made between two looks at whether to stop.
-const AT_ONCE: usize = 8;
 
 /// A run that has explained its series.
 #[derive(Debug)]
@@ -42,13 +38,13 @@ pub(crate) struct Beside<'a> {
 }
 
 impl Beside<'_> {
-    /// Writes `importance.json`, `surrogates.json` and `gradients.json`; the series that were
-    /// explained are among the first that are served.
+    /// Writes `importance.json`, `surrogates.json` and `gradients.json` of explanations and LIME weights,
+    /// both sorted by series; the series that were explained are among the first that are served.
     pub(crate) fn write(
         &self,
         explanations: &[Explanation],
+        limes: Vec<Lime>,
         output: &Path,
-        progress: &dyn Progress,
     ) -> Result<(), Error> {
         let Self { config, panel, served, explained, .. } = *self;
         let is_explained = |history: &History| {
@@ -65,7 +61,7 @@ impl Beside<'_> {
         let surrogates = Surrogates {
             fidelity_min: FIDELITY_MIN,
             global: global(served, &explained.names(), panel.frequency, config.seed),
-            local: self.limes(&chosen, progress)?,
+            local: limes,
         };
         write_json(&output.join("surrogates.json"), &surrogates)?;
         let mapped = &chosen[..chosen.len().min(MAPPED_MAX)];
@@ -74,42 +70,11 @@ impl Beside<'_> {
         write_json(&output.join("gradients.json"), &maps)
     }
 
-    fn background(&self, (history, forecast): (&History, &Forecast)) -> Option<Background<'_>> {
-        Background::of(self.config, &self.panel.histories, history, forecast.origin)
-    }
-
-    /// LIME weights of series, sorted by them.
-    fn limes(
-        &self,
-        chosen: &[(&History, &Forecast)],
-        progress: &dyn Progress,
-    ) -> Result<Vec<Lime>, Error> {
-        let one = |of: &(&History, &Forecast)| {
-            let Self { config, explained, panel, .. } = *self;
-            let (history, forecast) = *of;
-            let Some(background) = self.background(*of) else { return Ok(None) };
-            let cut = Cut::new(panel.frequency, forecast.origin);
-            Question { config, explained, history, background, cut }.lime().map(Some)
-        };
-        let mut limes = Vec::new();
-        for some in chosen.chunks(AT_ONCE) {
-            progress.report("surrogates", limes.len() as u64, chosen.len() as u64);
-            if progress.is_cancelled() {
-                return Err(Error::Cancelled);
-            }
-            let some: Vec<Option<Lime>> = some.par_iter().map(one).collect::<Result<_, Error>>()?;
-            limes.extend(some.into_iter().flatten());
-        }
-        limes.sort_by(|a, b| a.series.cmp(&b.series));
-        Ok(limes)
-    }
-
     /// Maps of the gradients of one forecast.
-    fn maps(&self, of: (&History, &Forecast)) -> Vec<HeatMap> {
-        let (history, forecast) = of;
-        let Some(Background { histories, weights }) = self.background(of) else {
-            return Vec::new();
-        };
+    fn maps(&self, (history, forecast): (&History, &Forecast)) -> Vec<HeatMap> {
+        let others = &self.panel.histories;
+        let background = Background::of(self.config, others, history, forecast.origin);
+        let Some(Background { histories, weights }) = background else { return Vec::new() };
         let window = |history: &History| self.explained.window(history, forecast.origin);
         let others = histories.into_iter().map(window);
         let background: Vec<(Window, f64)> = others.zip(weights).collect();

@@ -77,11 +77,25 @@ pub(crate) const OUTLOOK: usize = 1;
 
 /// Names of [`outputs_of`], in its order.
 pub fn output_names(horizon: usize) -> Vec<String> {
-    let mut names = vec![format!("units, periods 1 to {horizon}")];
-    let weeks = OUTLOOK_WEEKS[OUTLOOK];
-    names.extend(Turn::ALL.map(|turn| format!("P({} by {weeks} weeks)", turn.name())));
-    names.push(format!("P({} now)", Stage::Decline.name()));
+    let mut names = vec![units_name(horizon)];
+    names.extend(Turn::ALL.map(|turn| turn_name(turn.name())));
+    names.push(now_name(Stage::Decline.name()));
     names
+}
+
+/// Name of the units over the horizon.
+pub(crate) fn units_name(horizon: usize) -> String {
+    format!("units, periods 1 to {horizon}")
+}
+
+/// Name of the probability of a turn.
+pub(crate) fn turn_name(class: &str) -> String {
+    format!("P({class} by {} weeks)", OUTLOOK_WEEKS[OUTLOOK])
+}
+
+/// Name of the probability of a stage at the origin.
+pub(crate) fn now_name(class: &str) -> String {
+    format!("P({class} now)")
 }
 
 /// The explained outputs of one forecast; 0 where the forecaster does not give one.

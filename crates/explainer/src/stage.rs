@@ -90,10 +90,11 @@ pub fn run(
         let question = Question { config, explained: &explained, history, background, cut };
         let explanation = question.answer()?.published_as(outputs_of(forecast))?;
         let words = words(&explanation);
+        let lime = question.lime()?;
         let (bounds, horizon) = (&config.counterfactuals, meta.settings.horizon);
         let what_if = WhatIf { bounds, explained: &explained, history, cut, horizon };
         let counterfactuals = bounds.enabled.then(|| what_if.counterfactuals()).transpose()?;
-        Ok(Some((Explanation { weights, words, ..explanation }, counterfactuals)))
+        Ok(Some((Explanation { weights, words, ..explanation }, (lime, counterfactuals))))
     };
     let mut explanations = Vec::new();
     for (done, some) in chosen.chunks(AT_ONCE).enumerate() {
@@ -101,8 +102,7 @@ pub fn run(
         if progress.is_cancelled() {
             return Err(Error::Cancelled);
         }
-        let some: Vec<Option<(Explanation, Option<Counterfactuals>)>> =
-            some.par_iter().map(&one).collect::<Result<_, Error>>()?;
+        let some: Vec<Option<_>> = some.par_iter().map(&one).collect::<Result<_, Error>>()?;
         explanations.extend(some.into_iter().flatten());
     }
     progress.report("explain", chosen.len() as u64, chosen.len() as u64);
@@ -110,11 +110,12 @@ pub fn run(
     if explanations.is_empty() {
         return Err(Error::NothingToExplain);
     }
-    let (explanations, counterfactuals): (Vec<_>, Vec<_>) = explanations.into_iter().unzip();
+    let (explanations, others): (Vec<_>, Vec<_>) = explanations.into_iter().unzip();
+    let (limes, counterfactuals): (Vec<_>, Vec<_>) = others.into_iter().unzip();
     write_counterfactuals(output, &counterfactuals.into_iter().flatten().collect::<Vec<_>>())?;
     let (model, explained) = (&model, &explained);
     let beside = Beside { config, model, explained, panel: &panel, served: &all };
-    beside.write(&explanations, output, progress)?;
+    beside.write(&explanations, limes, output)?;
     write(output, explanations)
 }
 

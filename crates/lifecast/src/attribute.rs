@@ -9,7 +9,6 @@ use anyhow::{Context, bail, ensure};
 use explainer::estimator::Method;
 use explainer::rows::{Group, RowError, RowExplanation, RowQuestion};
 use serde::Serialize;
-use tonic::transport::Channel;
 use wire::inference::grpc_inference_service_client::GrpcInferenceServiceClient;
 use wire::inference::model_infer_request::{InferInputTensor, InferRequestedOutputTensor};
 use wire::inference::model_metadata_response::TensorMetadata;
@@ -19,7 +18,7 @@ use wire::inference::{
 
 use crate::failure::Failure;
 use crate::flags::ClientTlsFlags;
-use crate::remote::endpoint;
+use crate::remote::Remote;
 
 /// Rows of one request.
 const BATCH: usize = 1024;
@@ -168,8 +167,7 @@ fn groups(named: &[String], columns: &[String]) -> anyhow::Result<Vec<Group>> {
 /// A model behind the protocol.
 #[derive(Debug, Clone)]
 struct Model {
-    client: GrpcInferenceServiceClient<Channel>,
-    url: String,
+    server: Remote,
     name: String,
     version: String,
     input: TensorMetadata,
@@ -179,12 +177,12 @@ struct Model {
 impl Model {
     /// Asks what the model takes and answers, and chooses its tensors.
     async fn open(flags: &AttributeFlags, n_columns: usize) -> Result<Self, Failure> {
-        let endpoint = endpoint(&flags.server, &flags.tls).map_err(Failure::usage)?;
-        let mut client = GrpcInferenceServiceClient::new(endpoint.connect_lazy());
+        let server = Remote::at(&flags.server, &flags.tls)?;
+        let mut client = GrpcInferenceServiceClient::new(server.channel());
         let (name, version) = (flags.model.clone(), flags.model_version.clone());
         let request = ModelMetadataRequest { name: name.clone(), version: version.clone() };
         let asked = client.model_metadata(request).await;
-        let told = asked.map_err(|status| refused(&flags.server, &status))?.into_inner();
+        let told = asked.map_err(|status| server.refused(&status))?.into_inner();
         let input =
             chosen("input", &told.inputs, flags.input.as_deref(), |_| told.inputs.len() == 1);
         let input = input.map_err(Failure::usage)?;
@@ -203,17 +201,18 @@ impl Model {
             );
             return Err(Failure::usage(anyhow::Error::msg(reason)));
         }
-        Ok(Self { client, url: flags.server.clone(), name, version, input, output })
+        Ok(Self { server, name, version, input, output })
     }
 
     /// The model's outputs for rows.
     async fn answer(&self, rows: &[Vec<f32>]) -> Result<Vec<Vec<f64>>, Failure> {
+        let mut client = GrpcInferenceServiceClient::new(self.server.channel());
         let mut all = Vec::with_capacity(rows.len());
         for some in rows.chunks(BATCH) {
-            let answered = self.client.clone().model_infer(self.request(some)).await;
-            let answered = answered.map_err(|status| refused(&self.url, &status))?.into_inner();
+            let answered = client.model_infer(self.request(some)).await;
+            let answered = answered.map_err(|status| self.server.refused(&status))?.into_inner();
             let outputs = self.outputs(&answered, some.len());
-            let context = || format!("{}: model `{}`", self.url, self.name);
+            let context = || format!("model `{}`", self.name);
             all.extend(outputs.with_context(context).map_err(Failure::internal)?);
         }
         Ok(all)
@@ -292,11 +291,6 @@ fn chosen(
 fn read<const N: usize>(raw: &[u8], number: impl Fn([u8; N]) -> f64) -> Vec<f64> {
     let (chunks, _) = raw.as_chunks::<N>();
     chunks.iter().map(|chunk| number(*chunk)).collect()
-}
-
-fn refused(url: &str, status: &tonic::Status) -> Failure {
-    let kind = service::kind_of(status);
-    Failure { kind, error: anyhow::anyhow!("{url}: {}", status.message()) }
 }
 
 #[cfg(test)]

@@ -72,7 +72,12 @@ impl Request {
 impl Remote {
     /// The server at an address; it is connected to when it is first needed.
     pub(crate) fn new(url: &str, flags: &UrlFlags) -> Result<Self, Failure> {
-        let endpoint = endpoint(url, &flags.tls).map_err(Failure::usage)?;
+        Self::at(url, &flags.tls)
+    }
+
+    /// The same where no server of ours is meant.
+    pub(crate) fn at(url: &str, tls: &ClientTlsFlags) -> Result<Self, Failure> {
+        let endpoint = endpoint(url, tls).map_err(Failure::usage)?;
         Ok(Self { url: url.to_owned(), channel: endpoint.connect_lazy() })
     }
 

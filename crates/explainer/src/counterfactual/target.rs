@@ -7,7 +7,7 @@
 use lifecycle::{Forecast, OUTLOOK_WEEKS, Stage, StageProbabilities, Turn};
 use serde::{Deserialize, Serialize};
 
-use crate::explained::OUTLOOK;
+use crate::explained::{OUTLOOK, now_name, turn_name, units_name};
 
 /// Stages now: a product that has ended is not forecast.
 const N_STAGES_NOW: usize = 4;
@@ -159,12 +159,11 @@ impl Reading {
 
     /// Names of the values over so many periods, as in explanations.
     pub(super) fn outputs(&self, horizon: usize) -> Vec<String> {
-        let weeks = OUTLOOK_WEEKS[OUTLOOK];
         let name = |(group, class): (&Group, &&str)| match group {
-            Group::Sales => format!("units, periods 1 to {horizon}"),
-            Group::Turn | Group::Silence => format!("P({class} by {weeks} weeks)"),
-            Group::StageNow => format!("P({class} now)"),
-            Group::StageAhead => format!("P({class} in {weeks} weeks)"),
+            Group::Sales => units_name(horizon),
+            Group::Turn | Group::Silence => turn_name(class),
+            Group::StageNow => now_name(class),
+            Group::StageAhead => format!("P({class} in {} weeks)", OUTLOOK_WEEKS[OUTLOOK]),
         };
         self.groups.iter().zip(&self.classes).map(name).collect()
     }
