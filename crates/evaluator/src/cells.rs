@@ -101,8 +101,10 @@ pub enum Metric {
     LogLoss,
     /// Ranked probability score.
     Rps,
-    /// Mean F1 of the classes; larger is better.
+    /// Mean F1 of the classes, where the likeliest is answered; larger is better.
     MacroF1,
+    /// The same where what makes most of it is answered ([`crate::decisions`]).
+    MacroF1Decided,
 }
 
 impl Metric {
@@ -119,23 +121,20 @@ impl Metric {
             Self::LogLoss => "log_loss",
             Self::Rps => "rps",
             Self::MacroF1 => "macro_f1",
+            Self::MacroF1Decided => "macro_f1_decided",
         }
     }
 
     /// What is compared between models: smaller is better.
     pub fn cost(self, value: f64) -> f64 {
-        match self {
-            Self::Bias => value.abs(),
-            Self::MacroF1 => -value,
-            _ => value,
-        }
+        lifecycle::cost(self.name(), value)
     }
 
     /// Number of sums that the score is a function of.
     pub(crate) fn n_sums(self) -> usize {
         match self {
             Self::Coverage => 1 + 2 * N_LEVELS,
-            Self::MacroF1 => 25,
+            Self::MacroF1 | Self::MacroF1Decided => 25,
             _ => 2,
         }
     }
@@ -150,7 +149,7 @@ impl Metric {
                 };
                 (sums[0] > 0.0).then(|| (0..N_LEVELS).map(gap).fold(0.0, f64::max))
             }
-            Self::MacroF1 => {
+            Self::MacroF1 | Self::MacroF1Decided => {
                 let row = |class: usize| std::array::from_fn(|answer| sums[class * 5 + answer]);
                 macro_f1::<5>(&std::array::from_fn(row))
             }
@@ -188,7 +187,8 @@ impl Cell {
             }
         }
         for ahead in 0..=OUTLOOK_WEEKS.len() {
-            for metric in [Metric::LogLoss, Metric::Rps, Metric::MacroF1] {
+            let macros = [Metric::MacroF1, Metric::MacroF1Decided];
+            for metric in [Metric::LogLoss, Metric::Rps].into_iter().chain(macros) {
                 cells.push(Self { task: Task::Stage(ahead), metric });
             }
         }
@@ -289,6 +289,7 @@ fn add_units(metric: Metric, row: &Row, losses: &UnitsLosses, sums: &mut [f64]) 
 fn add_stage(metric: Metric, class: usize, losses: &StageLosses, sums: &mut [f64]) {
     match metric {
         Metric::MacroF1 => sums[class * 5 + usize::from(losses.answer)] += 1.0,
+        Metric::MacroF1Decided => sums[class * 5 + usize::from(losses.decision)] += 1.0,
         metric => {
             let loss = if metric == Metric::Rps { losses.rps } else { losses.log_loss };
             sums[0] += f64::from(loss);
@@ -308,7 +309,7 @@ mod tests {
             .iter()
             .map(|cell| (cell.task.name(), cell.task.horizon(13), cell.metric.name()))
             .collect();
-        assert_eq!(names.len(), 6 + 18 + 12);
+        assert_eq!(names.len(), 6 + 18 + 16);
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), cells.len());

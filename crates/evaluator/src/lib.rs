@@ -23,6 +23,7 @@ mod calibration;
 mod cells;
 mod cold_start;
 mod complete;
+mod decisions;
 mod error;
 mod fitting;
 mod forecasters;
@@ -67,6 +68,7 @@ use analogues::Analogues;
 use base_rate::BaseRate;
 use bootstrap::go_on;
 use complete::Common;
+use decisions::decide;
 use forecasters::{Ground, Judged};
 use rows::{Learnt, Place, Row, Source};
 use rules::Rule;
@@ -348,7 +350,8 @@ fn judge(
         step(judged.len())?;
         judged.push(ground.judge_rule(rule, &fit_rows));
     }
-    for judged in &judged {
+    for judged in &mut judged {
+        decide(&mut judged.losses);
         let n_rows = judged.losses.iter().filter(|losses| losses.units.is_some()).count();
         tracing::info!(model = %judged.name, n_rows, rho = ?judged.rho, "forecaster judged");
     }

@@ -45,8 +45,12 @@ pub(crate) struct UnitsLosses {
 pub(crate) struct StageLosses {
     pub(crate) log_loss: f32,
     pub(crate) rps: f32,
+    /// What was said; *ended* is 0 now.
+    pub(crate) probabilities: [f32; 5],
     /// Likeliest stage.
     pub(crate) answer: u8,
+    /// The stage that makes most of macro-F1: the likeliest until [`crate::decisions::decide`].
+    pub(crate) decision: u8,
 }
 
 impl Losses {
@@ -137,9 +141,12 @@ fn stage_losses(said: &StageProbabilities, target: &StageTarget, is_now: bool) -
         let label = &target.label;
         (cross_entropy(&probabilities, label), ranked_probability_score(&probabilities, label))
     };
+    let likeliest = StageProbabilities::from_weights(probabilities).likeliest().index() as u8;
     StageLosses {
         log_loss: log_loss as f32,
         rps: rps as f32,
-        answer: StageProbabilities::from_weights(probabilities).likeliest().index() as u8,
+        probabilities: probabilities.map(|p| p as f32),
+        answer: likeliest,
+        decision: likeliest,
     }
 }

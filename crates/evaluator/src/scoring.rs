@@ -45,7 +45,9 @@ impl Counts {
         let n_full = self.classes.iter().filter(|rows| is_full(rows)).count();
         let has_classes = match (cell.task, cell.metric) {
             (Task::Units, _) => n_full >= 1,
-            (Task::Stage(_), Metric::MacroF1) => n_full == cell.task.n_classes(),
+            (Task::Stage(_), Metric::MacroF1 | Metric::MacroF1Decided) => {
+                n_full == cell.task.n_classes()
+            }
             // Each of the three turns has enough that came and enough that did not.
             (Task::Turns(_), _) => {
                 let [first, .., last] = &self.classes[..] else { return false };

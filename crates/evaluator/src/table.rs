@@ -106,7 +106,7 @@ fn entry(model: &str, column: &[&Score]) -> String {
     if !score.identifiable {
         return "not identifiable".to_owned();
     }
-    let cost = |score: &Score| if score.metric == "bias" { score.value.abs() } else { score.value };
+    let cost = |score: &Score| lifecycle::cost(&score.metric, score.value);
     let is_best = column.iter().all(|other| cost(score) <= cost(other));
     let mark = if is_best { "*" } else { "" };
     let number = |value: f64| format!("{value:.3}");

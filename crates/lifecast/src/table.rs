@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use lifecycle::Score;
+use lifecycle::{Score, cost};
 
 use crate::pipeline::OURS;
 
 /// Metrics of the short table, with whether a smaller value is better.
-const SHOWN: [&str; 6] = ["brier", "log_loss", "wql", "wql_cumulative", "rps", "macro_f1"];
+const SHOWN: [&str; 7] =
+    ["brier", "log_loss", "wql", "wql_cumulative", "rps", "macro_f1", "macro_f1_decided"];
 
 /// One line a (task, horizon, metric): ours with its interval, and the best of the others.
 pub(crate) fn headline(scores: &[Score]) -> String {
@@ -17,17 +18,17 @@ pub(crate) fn headline(scores: &[Score]) -> String {
         cells.entry((&score.task, score.horizon, &score.metric)).or_default().push(score);
     }
     let mut text = format!(
-        "{:<8} {:>7} {:<15} {:>8} {:>17}   best other\n",
+        "{:<8} {:>7} {:<16} {:>8} {:>17}   best other\n",
         "task", "horizon", "metric", "ours", "95 %"
     );
     for ((task, horizon, metric), scores) in cells {
         let Some(ours) = scores.iter().find(|score| score.model == OURS) else { continue };
-        let sign = if metric == "macro_f1" { -1.0 } else { 1.0 };
+        let cost = |score: &Score| cost(metric, score.value);
         let others = scores.iter().filter(|score| score.model != OURS);
-        let best = others.min_by(|a, b| (sign * a.value).total_cmp(&(sign * b.value)));
+        let best = others.min_by(|a, b| cost(a).total_cmp(&cost(b)));
         let mark = match best {
             _ if !ours.identifiable => " not identifiable",
-            Some(best) if sign * best.value >= sign * ours.value => "",
+            Some(best) if cost(best) >= cost(ours) => "",
             // Whether it is more than chance: the paired verdicts of the report are sharper.
             Some(best) if (ours.low..=ours.high).contains(&best.value) => " (close)",
             Some(_) => " behind",
@@ -37,7 +38,7 @@ pub(crate) fn headline(scores: &[Score]) -> String {
         let interval = format!("{:.4} to {:.4}", ours.low, ours.high);
         let _ = writeln!(
             text,
-            "{task:<8} {horizon:>7} {metric:<15} {:>8.4} {interval:>17}   {best}{mark}",
+            "{task:<8} {horizon:>7} {metric:<16} {:>8.4} {interval:>17}   {best}{mark}",
             ours.value
         );
     }

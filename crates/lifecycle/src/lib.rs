@@ -35,7 +35,7 @@ pub use digest::{Digest, Hasher};
 pub use forecast::{Forecast, LEVELS, N_LEVELS, Outlook, UnitsForecast, WQL_LEVELS};
 pub use level_rule::{ENDED_LEVEL, level_rule};
 pub use progress::{Progress, Unwatched};
-pub use score::Score;
+pub use score::{Score, better, cost};
 pub use series::{LocationId, ProductId, Series};
 pub use split::{Part, Split, unseen_products};
 pub use stage::{Stage, StageProbabilities};

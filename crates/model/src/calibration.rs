@@ -1,6 +1,7 @@
-//! What is fitted on validation rows after training: for each head of probabilities a temperature
-//! and the share of the trees in its logits, how much wider quantiles are where a series has hardly
-//! any history, and how steps hang together. A model of several frequencies has one for each.
+//! What is fitted on validation rows after training: for each head of probabilities how much the
+//! logits of the network, the trees and the built-in model count in it, how much wider quantiles are
+//! where a series has hardly any history, and how steps hang together. A model of several frequencies
+//! has one for each.
 //!
 //! A single temperature (Guo et al. 2017) is all that a few weeks of correlated rows carry: biases
 //! by class would fit the season of the validation rows. A model that was trained elsewhere has all
@@ -8,10 +9,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::heads::{N_TURN_CLASSES, Row, softmax_of, stage_logits};
-use crate::trees::TreeLogits;
+use crate::heads::{ClassLogits, N_TURN_CLASSES, Row, softmax_of, stage_logits};
 
-/// How much the logits of the network and of the trees count in a head.
+/// How much the logits of each opinion count in a head: a weighted geometric mean of their
+/// probabilities, sharper or flatter as the weights add up (a logarithmic opinion pool, Heskes 1998).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Blend {
@@ -19,6 +20,9 @@ pub struct Blend {
     pub network: f32,
     /// What those of the trees are multiplied by; 0 where there are none.
     pub trees: f32,
+    /// What those of the built-in model are multiplied by; 0 where it is not asked.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub builtin: f32,
     /// What is added to the logit of each class.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub bias: [f32; N_CLASSES_MAX],
@@ -31,19 +35,38 @@ fn is_zero(bias: &[f32; N_CLASSES_MAX]) -> bool {
     bias.iter().all(|bias| *bias == 0.0)
 }
 
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_nothing(weight: &f32) -> bool {
+    *weight == 0.0
+}
+
 impl Default for Blend {
     fn default() -> Self {
-        Self { network: 1.0, trees: 0.0, bias: [0.0; N_CLASSES_MAX] }
+        Self { network: 1.0, trees: 0.0, builtin: 0.0, bias: [0.0; N_CLASSES_MAX] }
     }
 }
 
 impl Blend {
-    /// Logits of the two together; `trees` may be empty.
-    pub fn of(self, network: &[f32], trees: &[f32]) -> Vec<f32> {
-        let second = trees.iter().copied().chain(std::iter::repeat(0.0));
-        let logits = network.iter().zip(second).zip(self.bias);
-        logits.map(|((a, b), bias)| self.network * a + self.trees * b + bias).collect()
+    /// Logits of all together; those of trees and of the built-in model may be empty.
+    pub fn of(self, network: &[f32], [trees, builtin]: [&[f32]; 2]) -> Vec<f32> {
+        let at = |logits: &[f32], class: usize| logits.get(class).copied().unwrap_or(0.0);
+        let of_class = |(class, logit): (usize, &f32)| {
+            self.network * logit
+                + self.trees * at(trees, class)
+                + self.builtin * at(builtin, class)
+                + self.bias[class]
+        };
+        network.iter().enumerate().map(of_class).collect()
     }
+}
+
+/// Other opinions on a window's classes than the network's.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Beside {
+    /// Of the trees.
+    pub trees: ClassLogits,
+    /// Of the built-in model, calibrated.
+    pub builtin: ClassLogits,
 }
 
 /// Blends, widths and correlations; the default is uncalibrated.
@@ -81,23 +104,30 @@ pub struct Classes {
 }
 
 impl Calibration {
-    /// What networks and trees say together of one window.
-    pub fn classes(&self, row: Row<'_>, trees: &TreeLogits) -> Classes {
-        let turns = |horizon: usize| {
-            let place = horizon * N_TURN_CLASSES..(horizon + 1) * N_TURN_CLASSES;
-            let of_trees = trees.turns.get(place.clone()).unwrap_or_default();
-            probabilities(&self.turns[horizon].of(&row.turns[place], of_trees))
-        };
-        let stages = |head: usize| {
-            let horizon = head.checked_sub(1);
-            let blend = horizon.map_or(self.stage_now, |horizon| self.stages[horizon]);
-            let of_trees = match &trees.stages[..] {
-                [] => &[][..],
-                logits => stage_logits(logits, horizon),
-            };
-            probabilities(&blend.of(stage_logits(row.stages, horizon), of_trees))
-        };
+    /// What all opinions say together of one window.
+    pub fn classes(&self, row: Row<'_>, beside: &Beside) -> Classes {
+        let logits = self.logits(row, beside);
+        let turns = |horizon| probabilities(logits.turns_at(horizon));
+        let stages = |head: usize| probabilities(logits.stages_at(head.checked_sub(1)));
         Classes { turns: std::array::from_fn(turns), stages: std::array::from_fn(stages) }
+    }
+
+    /// The same as logits.
+    pub fn logits(&self, row: Row<'_>, Beside { trees, builtin }: &Beside) -> ClassLogits {
+        let mut all = ClassLogits::default();
+        for (horizon, blend) in self.turns.iter().enumerate() {
+            let place = horizon * N_TURN_CLASSES..(horizon + 1) * N_TURN_CLASSES;
+            let beside = [trees.turns_at(horizon), builtin.turns_at(horizon)];
+            all.turns.extend(blend.of(&row.turns[place], beside));
+        }
+        let horizons = [None, Some(0), Some(1), Some(2)];
+        for (horizon, blend) in
+            horizons.into_iter().zip([&[self.stage_now], &self.stages[..]].concat())
+        {
+            let beside = [trees.stages_at(horizon), builtin.stages_at(horizon)];
+            all.stages.extend(blend.of(stage_logits(row.stages, horizon), beside));
+        }
+        all
     }
 }
 
@@ -134,34 +164,75 @@ pub fn temperature(rows: &[Judged]) -> f32 {
     smallest_of(loss, 0.5_f64.ln(), 4.0_f64.ln()).exp() as f32
 }
 
-/// Shares of the trees that are tried.
-const SHARES: [f32; 9] = [0.5, 0.4, 0.6, 0.3, 0.7, 0.2, 0.8, 0.1, 0.9];
-
-/// What a share of all or nothing must gain over an even one, in nats over all rows.
+/// What it costs, in nats over all rows, that weights of two opinions differ by 1.
 const PULL_TO_EVEN: f64 = 20.0;
 
-/// The blend that minimises the cross-entropy of these rows: logits of the network, and for each row
-/// those of the trees. Pulled a little towards an even share and a temperature of 1.
-pub fn blend(rows: &[Judged], trees: &[Vec<f32>]) -> Blend {
-    let mut best = (f64::INFINITY, Blend::default());
-    for share in SHARES {
-        let mixed: Vec<Judged> = rows
-            .iter()
-            .zip(trees)
-            .map(|((network, truth, weight), trees)| {
-                let even = Blend { network: 1.0 - share, trees: share, ..Blend::default() };
-                (even.of(network, trees), truth.clone(), *weight)
-            })
-            .collect();
-        let temperature = temperature(&mixed);
-        let [loss, _] = loss_at(temperature, &mixed);
-        let pulled = loss + PULL_TO_EVEN * (2.0 * f64::from(share) - 1.0).powi(2);
-        if pulled < best.0 {
-            let (network, trees) = ((1.0 - share) / temperature, share / temperature);
-            best = (pulled, Blend { network, trees, ..Blend::default() });
+/// Rounds over the weights of a blend at most, and the change of a weight that ends them.
+const N_BLEND_ROUNDS: usize = 50;
+const STILL: f64 = 1e-5;
+
+/// The weights that minimise the cross-entropy of these rows: logits of the network, and for each
+/// row those of the trees and of the built-in model, of which either may be missing in all rows. No
+/// weight is below 0; they are pulled a little towards each other and to a sum of 1.
+///
+/// The loss is convex in the weights, and each is moved in turn by a step of Newton's.
+pub fn blend(rows: &[Judged], beside: [&[Vec<f32>]; 2]) -> Blend {
+    let is_there = [true, !beside[0].is_empty(), !beside[1].is_empty()];
+    let n = is_there.iter().filter(|is_there| **is_there).count() as f64;
+    let mut weights = is_there.map(|is_there| if is_there { n.recip() } else { 0.0 });
+    for _ in 0..N_BLEND_ROUNDS {
+        let before = weights;
+        for opinion in (0..3).filter(|opinion| is_there[*opinion]) {
+            let [slope, curvature] = along(rows, beside, weights, opinion);
+            let sum: f64 = weights.iter().sum();
+            let uneven = 4.0 * PULL_TO_EVEN * (weights[opinion] - sum / n);
+            let slope = slope + 2.0 * PULL * (sum - 1.0) + uneven;
+            let curvature = curvature + 2.0 * PULL + 4.0 * PULL_TO_EVEN * (1.0 - n.recip());
+            let step = (slope / curvature).clamp(-STEP_MAX, STEP_MAX);
+            weights[opinion] = (weights[opinion] - step).max(0.0);
+        }
+        let moved = weights.iter().zip(before).map(|(now, before)| (now - before).abs());
+        if moved.fold(0.0, f64::max) < STILL {
+            break;
         }
     }
-    best.1
+    let [network, trees, builtin] = weights.map(|weight| weight as f32);
+    Blend { network, trees, builtin, ..Blend::default() }
+}
+
+/// The longest step of a weight: far from the least loss, Newton's may go too far.
+const STEP_MAX: f64 = 0.25;
+
+/// Slope and curvature of the cross-entropy along the weight of one opinion.
+fn along(
+    rows: &[Judged],
+    [trees, builtin]: [&[Vec<f32>]; 2],
+    weights: [f64; 3],
+    opinion: usize,
+) -> [f64; 2] {
+    let [network, of_trees, of_builtin] = weights.map(|weight| weight as f32);
+    let blend = Blend { network, trees: of_trees, builtin: of_builtin, ..Blend::default() };
+    let logits_of = |all: &'_ [Vec<f32>], row: usize| all.get(row).cloned().unwrap_or_default();
+    let mut sums = [0.0; 2];
+    for (row, (network, truth, weight)) in rows.iter().enumerate() {
+        let beside = [logits_of(trees, row), logits_of(builtin, row)];
+        let along = [network, &beside[0], &beside[1]][opinion];
+        let (mut slope, mut mean, mut square) = (0.0, 0.0, 0.0);
+        let total: f32 = truth.iter().sum();
+        for ((p, truth), logit) in softmax_of(&blend.of(network, [&beside[0], &beside[1]]))
+            .into_iter()
+            .zip(truth)
+            .zip(along)
+        {
+            let (p, logit) = (f64::from(p), f64::from(*logit));
+            slope += (p * f64::from(total) - f64::from(*truth)) * logit;
+            mean += p * logit;
+            square += p * logit * logit;
+        }
+        sums[0] += f64::from(*weight) * slope;
+        sums[1] += f64::from(*weight * total) * (square - mean * mean);
+    }
+    sums
 }
 
 /// Rounds of biases and temperature in turn, and steps of the biases in each.
@@ -191,16 +262,16 @@ pub fn placed(rows: &[Judged]) -> Blend {
         }
         inverse = next;
     }
-    Blend { network: inverse, trees: 0.0, bias }
+    Blend { network: inverse, bias, ..Blend::default() }
 }
 
 /// One step of each bias down the cross-entropy: its slope over an upper bound of the curvature
 /// (Böhning 1992), so that no step goes too far.
 fn bias_steps(rows: &[Judged], inverse: f32, bias: &[f32; N_CLASSES_MAX]) -> [f32; N_CLASSES_MAX] {
     let (mut slopes, mut weights) = ([0.0; N_CLASSES_MAX], 0.0);
-    let blend = Blend { network: inverse, trees: 0.0, bias: *bias };
+    let blend = Blend { network: inverse, bias: *bias, ..Blend::default() };
     for (logits, truth, weight) in rows {
-        let probabilities = softmax_of(&blend.of(logits, &[]));
+        let probabilities = softmax_of(&blend.of(logits, [&[], &[]]));
         let weight = f64::from(*weight);
         for ((slope, p), truth) in slopes.iter_mut().zip(probabilities).zip(truth) {
             *slope += weight * f64::from(truth - p);
@@ -265,16 +336,27 @@ mod tests {
             logits
         };
         let (mut rows, mut trees) = (Vec::new(), Vec::new());
-        for row in 0..20_000_usize {
+        for row in 0..60_000_usize {
             let truth = row % 2;
             let mut target = vec![0.0; 2];
             target[truth] = 1.0;
             rows.push((votes(row / 2 % 10 < 7, truth), target, 1.0));
             trees.push(votes(row / 20 % 10 < 9, truth));
         }
-        let found = blend(&rows, &trees);
+        let found = blend(&rows, [&trees, &[]]);
         assert!(found.trees > 1.5 * found.network && found.network > 0.2, "{found:?}");
-        assert_eq!(found.of(&[1.0, 2.0], &[]), [found.network, 2.0 * found.network]);
+        assert_eq!(found.builtin, 0.0);
+        assert_eq!(found.of(&[1.0, 2.0], [&[], &[]]), [found.network, 2.0 * found.network]);
+        // Logarithms of the odds of who is right in 7 and in 9 of 10, since the votes are of 1.
+        let odds = |p: f32| (p / (1.0 - p)).ln();
+        assert!((found.network - odds(0.7)).abs() < 0.1, "{found:?}");
+        assert!((found.trees - odds(0.9)).abs() < 0.1, "{found:?}");
+        // Who errs more often than not is not heard, and a third who knows all is.
+        let wrong: Vec<Vec<f32>> =
+            trees.iter().map(|logits| logits.iter().map(|logit| -logit).collect()).collect();
+        let truths: Vec<Vec<f32>> = rows.iter().map(|(_, truth, _)| truth.clone()).collect();
+        let found = blend(&rows, [&wrong, &truths]);
+        assert!(found.trees == 0.0 && found.builtin > 2.5, "{found:?}");
     }
 
     #[test]
@@ -307,7 +389,7 @@ mod tests {
             })
             .collect();
         let found = placed(&rows);
-        let logits = found.of(&rows[0].0, &[]);
+        let logits = found.of(&rows[0].0, [&[], &[]]);
         assert!((logits[0] - logits[1] - 9.0_f32.ln()).abs() < 0.15, "{found:?}");
         assert!(logits[2] < logits[1], "{found:?}");
         assert_eq!(placed(&[]), Blend::default());

@@ -1,10 +1,12 @@
 //! A model as a directory: `model.json` says what it is, `model.safetensors` holds the weights
 //! under their module paths, `trees.safetensors` the trees if it has any, `fitted.json` the state that
-//! its inputs are computed from.
+//! its inputs are computed from. Where the built-in model answers beside it, that one lies in the folder
+//! `builtin`, as it was calibrated for this data.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use lifecycle::{Digest, ErrorKind, Frequency, LEVELS};
 use panel::{Fitted, Settings};
@@ -21,6 +23,9 @@ use crate::weights::Layout;
 
 /// The version of the files that this code reads and writes; raised with every change of meaning.
 pub const FORMAT: u32 = 2;
+
+/// Folder of the built-in model beside another.
+const BUILTIN: &str = "builtin";
 
 /// A model could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -136,6 +141,9 @@ pub struct Description {
     pub weights: Digest,
     /// Digest of `trees.safetensors`, of a model with trees.
     pub trees: Option<Digest>,
+    /// Digest of the weights of the built-in model beside it, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub builtin: Option<Digest>,
     /// How it was trained.
     pub training: Training,
 }
@@ -182,6 +190,7 @@ impl Description {
             n_parameters: 0,
             weights: Digest::of([]),
             trees: None,
+            builtin: None,
             training: Training::default(),
         }
     }
@@ -264,13 +273,32 @@ impl Model {
             return Err(Error::NoModel { path: directory.to_owned() });
         }
         let trees = directory.join("trees.safetensors");
-        Self::read(&Files {
+        let model = Self::read(&Files {
             trees: if trees.exists() { Some(bytes(&trees)?) } else { None },
             description: bytes(&path)?,
             weights: bytes(&directory.join("model.safetensors"))?,
             fitted: bytes(&directory.join("fitted.json"))?,
             directory: directory.to_owned(),
-        })
+        })?;
+        let Some(digest) = model.description().builtin else { return Ok(model) };
+        let path = directory.join(BUILTIN);
+        let builtin = Self::load(&path)?;
+        if builtin.description().weights != digest || !builtin.takes_windows_of(&model) {
+            let reason = "is not the built-in model that model.json names".to_owned();
+            return Err(Error::Damaged { path, reason });
+        }
+        Ok(model.with_builtin(Some(Arc::new(builtin))))
+    }
+
+    /// Whether every window of the other model is one of this model too.
+    pub fn takes_windows_of(&self, other: &Self) -> bool {
+        let (own, asked) = (self.description(), other.description().settings);
+        own.kind.has_heads()
+            && own.builtin.is_none()
+            && own.dimensions.context >= asked.context
+            && own.dimensions.horizon >= asked.horizon
+            && own.calibrations.contains_key(&other.fitted().frequency())
+            && self.fitted().standards == other.fitted().standards
     }
 
     fn read(files: &Files) -> Result<Self, Error> {
@@ -336,6 +364,7 @@ impl Model {
         let trees = self.trees().map(Trees::to_bytes);
         let description = Description {
             trees: trees.as_ref().map(Digest::of),
+            builtin: self.builtin_beside().map(|builtin| builtin.description().weights),
             weights: Digest::of(&weights),
             n_parameters: self.weights().len(),
             ..self.description().clone()
@@ -343,6 +372,12 @@ impl Model {
         write(&directory.join("model.safetensors"), &weights)?;
         if let Some(trees) = trees {
             write(&directory.join("trees.safetensors"), &trees)?;
+        }
+        if let Some(builtin) = self.builtin_beside() {
+            let path = directory.join(BUILTIN);
+            fs::create_dir_all(&path)
+                .map_err(|source| Error::File { path: path.clone(), source })?;
+            builtin.save(&path)?;
         }
         write(&directory.join("fitted.json"), &json(self.fitted()))?;
         write(&directory.join("model.json"), &json(&description))

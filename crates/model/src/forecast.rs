@@ -6,14 +6,15 @@ use std::sync::Arc;
 use lifecycle::{Forecast, N_LEVELS, Outlook, StageProbabilities, UnitsForecast};
 use panel::{Fitted, Settings, Window};
 
-use crate::calibration::Calibration;
+use crate::calibration::{Beside, Calibration};
 use crate::dependence::Dependence;
 use crate::files::{Description, Error};
 use crate::heads::{
-    MEDIAN, N_UNIT_OUTPUTS, Outputs, Row, mean, mean_outputs, quantiles, turn_probabilities,
+    ClassLogits, MEDIAN, N_UNIT_OUTPUTS, Outputs, Row, mean, mean_outputs, quantiles,
+    turn_probabilities,
 };
 use crate::network::Network;
-use crate::trees::{TreeLogits, Trees};
+use crate::trees::Trees;
 use crate::workers::Workers;
 
 /// A trained model, ready to answer.
@@ -23,6 +24,7 @@ pub struct Model {
     members: Vec<Network>,
     weights: Vec<f32>,
     trees: Option<Trees>,
+    builtin: Option<Arc<Model>>,
     fitted: Fitted,
     calibration: Calibration,
     dependence: Dependence,
@@ -50,14 +52,35 @@ impl Model {
             Dependence::independent(horizon)
         };
         let workers = network.workers();
-        let trees = None;
-        Self { description, members, weights, trees, fitted, calibration, dependence, workers }
+        Self {
+            description,
+            members,
+            weights,
+            trees: None,
+            builtin: None,
+            fitted,
+            calibration,
+            dependence,
+            workers,
+        }
     }
 
     /// The model with trees beside its networks.
     #[must_use]
     pub fn with_trees(self, trees: Option<Trees>) -> Self {
         Self { trees, ..self }
+    }
+
+    /// The model with the built-in one beside its networks, which takes the same windows: placed on
+    /// the same data, with the same standards.
+    #[must_use]
+    pub fn with_builtin(self, builtin: Option<Arc<Self>>) -> Self {
+        Self { builtin, ..self }
+    }
+
+    /// The built-in model as it stands beside this one, if it does.
+    pub fn builtin_beside(&self) -> Option<&Arc<Self>> {
+        self.builtin.as_ref()
     }
 
     /// The trees, if it has any.
@@ -152,14 +175,23 @@ impl Model {
         sum
     }
 
-    /// The trees' logits for some windows; empty ones where the model has no trees.
-    pub fn tree_logits(&self, windows: &[&Window]) -> Vec<TreeLogits> {
-        let none = || vec![TreeLogits::default(); windows.len()];
-        self.trees.as_ref().map_or_else(none, |trees| trees.logits(windows))
+    /// Other opinions than the networks' on the classes of some windows.
+    pub fn beside(&self, windows: &[&Window]) -> Vec<Beside> {
+        let none = || vec![ClassLogits::default(); windows.len()];
+        let trees = self.trees.as_ref().map_or_else(none, |trees| trees.logits(windows));
+        let builtin = self.builtin.as_ref().map_or_else(none, |model| model.class_logits(windows));
+        trees.into_iter().zip(builtin).map(|(trees, builtin)| Beside { trees, builtin }).collect()
     }
 
-    /// The answer for one window from the raw outputs and the trees' logits for it.
-    fn answer(&self, window: &Window, row: Row<'_>, trees: &TreeLogits) -> Forecast {
+    /// Calibrated logits of the classes of some windows, of all opinions together.
+    pub fn class_logits(&self, windows: &[&Window]) -> Vec<ClassLogits> {
+        let (outputs, beside) = (self.outputs(windows), self.beside(windows));
+        let rows = outputs.rows().zip(&beside);
+        rows.map(|(row, beside)| self.calibration.logits(row, beside)).collect()
+    }
+
+    /// The answer for one window from the raw outputs and other opinions for it.
+    fn answer(&self, window: &Window, row: Row<'_>, beside: &Beside) -> Forecast {
         let is_whole = self.fitted.is_whole;
         let mut quantiles = self.quantiles(window, &row.units[..n_steps(window) * N_UNIT_OUTPUTS]);
         let cumulative_quantiles = self.dependence.cumulative_quantiles(&quantiles, is_whole);
@@ -170,18 +202,18 @@ impl Model {
                 *units = units.round();
             }
         }
-        let forecast = self.expected(window, row, trees);
+        let forecast = self.expected(window, row, beside);
         let units =
             forecast.units.map(|units| UnitsForecast { quantiles, cumulative_quantiles, ..units });
         Forecast { units, ..forecast }
     }
 
     /// The same without quantiles.
-    fn expected(&self, window: &Window, row: Row<'_>, trees: &TreeLogits) -> Forecast {
+    fn expected(&self, window: &Window, row: Row<'_>, beside: &Beside) -> Forecast {
         let training = &self.description.training;
         let steps = row.units[..n_steps(window) * N_UNIT_OUTPUTS].chunks_exact(N_UNIT_OUTPUTS);
         let means = steps.map(|step| mean(step) * window.scale).collect();
-        let classes = self.calibration.classes(row, trees);
+        let classes = self.calibration.classes(row, beside);
         let stage = |head: usize| {
             let weights = classes.stages[head].map(f64::from);
             (training.n_stage_rows > 0).then(|| StageProbabilities::from_weights(weights))
@@ -246,16 +278,17 @@ pub fn expectations(model: &Model, windows: &[Window]) -> Vec<Forecast> {
 fn answers(
     model: &Model,
     windows: &[Window],
-    answer: fn(&Model, &Window, Row<'_>, &TreeLogits) -> Forecast,
+    answer: fn(&Model, &Window, Row<'_>, &Beside) -> Forecast,
 ) -> Vec<Forecast> {
     let chunks: Vec<&[Window]> = windows.chunks(model.network().answer_batch()).collect();
     let answers = model.workers.map(&chunks, |_, chunk| {
         let windows: Vec<&Window> = chunk.iter().collect();
         let outputs = model.outputs(&windows);
         if model.description.kind.has_heads() {
-            let trees = model.tree_logits(&windows);
-            let rows = chunk.iter().zip(outputs.rows()).zip(&trees);
-            rows.map(|((window, row), trees)| answer(model, window, row, trees)).collect::<Vec<_>>()
+            let beside = model.beside(&windows);
+            let rows = chunk.iter().zip(outputs.rows()).zip(&beside);
+            rows.map(|((window, row), beside)| answer(model, window, row, beside))
+                .collect::<Vec<_>>()
         } else {
             let rows = chunk.iter().zip(outputs.units.chunks_exact(outputs.horizon));
             rows.map(|(window, units)| model.means(window, units)).collect()

@@ -47,6 +47,28 @@ pub struct Row<'a> {
     pub stages: &'a [f32],
 }
 
+/// Logits of all heads of classes for one window; empty of whoever has no opinion.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct ClassLogits {
+    /// Four classes at each horizon. Shape `[N_TURN_LOGITS]`.
+    pub turns: Vec<f32>,
+    /// Four classes now, five at each horizon. Shape `[N_STAGE_LOGITS]`.
+    pub stages: Vec<f32>,
+}
+
+impl ClassLogits {
+    /// Those of turns at a horizon; empty where there are none.
+    pub fn turns_at(&self, horizon: usize) -> &[f32] {
+        let place = horizon * N_TURN_CLASSES..(horizon + 1) * N_TURN_CLASSES;
+        self.turns.get(place).unwrap_or_default()
+    }
+
+    /// Those of stages now, or at a horizon; empty where there are none.
+    pub fn stages_at(&self, horizon: Option<usize>) -> &[f32] {
+        if self.stages.is_empty() { &[] } else { stage_logits(&self.stages, horizon) }
+    }
+}
+
 impl Outputs {
     /// The outputs for each window.
     pub fn rows(&self) -> impl ExactSizeIterator<Item = Row<'_>> {

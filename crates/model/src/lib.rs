@@ -37,7 +37,9 @@ mod workers;
 
 pub use architecture::{Architecture, Dimensions, Kind, Size};
 pub use batch::Batch;
-pub use calibration::{Blend, Calibration, Classes, Judged, blend, loss_at, placed, temperature};
+pub use calibration::{
+    Beside, Blend, Calibration, Classes, Judged, blend, loss_at, placed, temperature,
+};
 pub use dense::{DENSE_INPUTS, DenseScaling};
 pub use dependence::{Dependence, N_PATHS, probability_of, quantile_of};
 pub use devices::{
@@ -46,11 +48,11 @@ pub use devices::{
 pub use files::{Description, Error, FORMAT, Training, weights_from_bytes, weights_to_bytes};
 pub use forecast::{Model, expectations, forecast, paths};
 pub use heads::{
-    N_STAGE_LOGITS, N_TURN_CLASSES, N_TURN_LOGITS, N_UNIT_OUTPUTS, Outputs, Row, mean, quantiles,
-    softmax, softmax_of, softplus, stage_logits, turn_probabilities,
+    ClassLogits, N_STAGE_LOGITS, N_TURN_CLASSES, N_TURN_LOGITS, N_UNIT_OUTPUTS, Outputs, Row, mean,
+    quantiles, softmax, softmax_of, softplus, stage_logits, turn_probabilities,
 };
 pub use network::{Masked, Network};
 pub use noise::{Dropout, Noise};
-pub use trees::{Boosted, N_TREE_INPUTS, Node, Tree, TreeLogits, Trees, tree_inputs};
+pub use trees::{Boosted, N_TREE_INPUTS, Node, Tree, Trees, tree_inputs};
 pub use weights::{Layout, initial_weights};
 pub use workers::Workers;

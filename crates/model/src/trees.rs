@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use panel::{CONTEXT_INPUTS, STATIC_INPUTS, Window};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
-use crate::heads::{N_STAGE_LOGITS, N_TURN_LOGITS};
+use crate::heads::{ClassLogits, N_STAGE_LOGITS, N_TURN_LOGITS};
 
 /// Recent periods whose units trees see.
 const N_RECENT: usize = 26;
@@ -84,15 +84,6 @@ impl Boosted {
     }
 }
 
-/// What the trees of all heads answer for one window; empty without trees.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct TreeLogits {
-    /// Four classes at each horizon. Shape `[N_TURN_LOGITS]`.
-    pub turns: Vec<f32>,
-    /// Four classes now, five at each horizon. Shape `[N_STAGE_LOGITS]`.
-    pub stages: Vec<f32>,
-}
-
 /// Trees of all heads: turns at each horizon, stage now and at each horizon.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Trees {
@@ -105,9 +96,9 @@ pub struct Trees {
 impl Trees {
     /// Logits for each window: of turns, shape `[N_TURN_LOGITS]`, and of stages, shape
     /// `[N_STAGE_LOGITS]`.
-    pub fn logits(&self, windows: &[&Window]) -> Vec<TreeLogits> {
+    pub fn logits(&self, windows: &[&Window]) -> Vec<ClassLogits> {
         let inputs: Vec<Vec<f32>> = windows.iter().map(|window| tree_inputs(window)).collect();
-        let mut all = vec![TreeLogits::default(); windows.len()];
+        let mut all = vec![ClassLogits::default(); windows.len()];
         for head in &self.turns {
             for (row, logits) in all.iter_mut().zip(head.logits(&inputs)) {
                 row.turns.extend(logits);

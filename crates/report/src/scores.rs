@@ -14,9 +14,6 @@ use crate::view::{Reliability, ScoreCell, ScoreGroup, ScoreRow};
 /// The model that is explained and planned with.
 pub(crate) const OURS: &str = "lifecast";
 
-/// Score values that are better the higher they are; every other metric is an error.
-const HIGHER_IS_BETTER: [&str; 1] = ["macro_f1"];
-
 /// Metrics that are compared with a target rather than minimised.
 const NOT_RANKED: [&str; 2] = ["bias", "coverage"];
 
@@ -30,7 +27,7 @@ const TASKS: [(&str, &str); 5] = [
 ];
 
 /// Metrics for people.
-const METRICS: [(&str, &str); 10] = [
+const METRICS: [(&str, &str); 11] = [
     ("wql", "WQL"),
     ("wql_cumulative", "WQL of sums"),
     ("mase", "MASE"),
@@ -41,6 +38,7 @@ const METRICS: [(&str, &str); 10] = [
     ("log_loss", "log loss"),
     ("rps", "RPS"),
     ("macro_f1", "macro F1"),
+    ("macro_f1_decided", "macro F1, decided"),
 ];
 
 /// `calibration.json`, as far as it is shown.
@@ -144,7 +142,7 @@ fn is_ranked(metric: &str) -> bool {
 
 /// The score, turned so that smaller is better.
 fn cost(score: &Score) -> f64 {
-    if HIGHER_IS_BETTER.contains(&score.metric.as_str()) { -score.value } else { score.value }
+    lifecycle::cost(&score.metric, score.value)
 }
 
 fn best_cost(scores: &[&Score]) -> f64 {

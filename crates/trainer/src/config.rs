@@ -19,6 +19,9 @@ pub struct Config {
     pub members: usize,
     /// Boosted trees are grown beside the network for turns and stages; not of a foundation model.
     pub trees: bool,
+    /// The built-in model answers turns and stages beside the network, weighed on validation rows,
+    /// where it takes the data's windows; not of a foundation model.
+    pub builtin: bool,
     /// Where training starts.
     pub from: Start,
     /// The model answers for any panel of the frequencies that it was trained on, with the seasons,
@@ -157,6 +160,7 @@ impl Default for Config {
             size: Size::Small,
             members: 1,
             trees: true,
+            builtin: true,
             from: Start::Scratch,
             foundation: false,
             adapt: Adapt::Full,

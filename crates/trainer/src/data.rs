@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use lifecycle::{Frequency, ProductId, Progress};
 use model::Model;
@@ -58,11 +59,13 @@ pub(crate) struct Data {
     pub(crate) fitted: Fitted,
     /// Windows that hold those of all data.
     pub(crate) settings: Settings,
+    /// The built-in model, where it answers beside the network: it takes the same windows.
+    pub(crate) builtin: Option<Arc<Model>>,
 }
 
 impl Data {
-    /// Cuts the rows of all data: with the standards of a base model, or pooled ones; with wrong
-    /// targets where a guard asks for them.
+    /// Cuts the rows of all data: with the standards of a base model, of the built-in one where it
+    /// answers beside the network, or pooled ones; with wrong targets where a guard asks for them.
     pub(crate) fn cut(
         config: &Config,
         features: &[&Path],
@@ -72,14 +75,16 @@ impl Data {
     ) -> Result<Self, tables::Error> {
         let opened = features.iter().map(|folder| Loaded::open(folder));
         let mut all = opened.collect::<Result<Vec<_>, _>>()?;
-        let pooled = match base {
-            Some(base) => base.fitted().clone(),
+        let builtin = builtin_beside(config, &all[0], base);
+        let taken = base.or(builtin.as_deref()).map(Model::fitted);
+        let pooled = match taken {
+            Some(fitted) => fitted.clone(),
             None => all[0].fitted.with_pooled_standards(all.iter().map(|loaded| &loaded.fitted)),
         };
         let mut settings = Settings { context: 1, horizon: 1 };
         let (mut rows, mut parts) = (Vec::new(), Vec::new());
         for loaded in &mut all {
-            if base.is_some() || features.len() > 1 {
+            if taken.is_some() || features.len() > 1 {
                 loaded.fitted = loaded.fitted.with_standards_of(&pooled);
             }
             let of_panel = loaded.features.meta().settings;
@@ -93,7 +98,7 @@ impl Data {
             rows.extend(of_panel.rows);
         }
         let fitted = all.swap_remove(0).fitted;
-        Ok(Self { rows: Rows { rows }, parts, fitted, settings })
+        Ok(Self { rows: Rows { rows }, parts, fitted, settings, builtin })
     }
 
     /// Validation rows of one frequency.
@@ -103,4 +108,20 @@ impl Data {
         let rows = parts.flat_map(|((_, begin), end)| &self.rows.rows[*begin..end]);
         rows.filter(|row| row.validation.is_some()).collect()
     }
+}
+
+/// The built-in model where it can answer beside a network on this data: the data asks for no more
+/// than it can take, and a base model's inputs are standardised as its own.
+fn builtin_beside(config: &Config, data: &Loaded, base: Option<&Model>) -> Option<Arc<Model>> {
+    if !config.builtin || config.foundation || !config.kind.has_heads() {
+        return None;
+    }
+    let builtin = Model::builtin().inspect_err(|error| tracing::error!(%error, "built-in")).ok()?;
+    let (own, meta) = (builtin.description(), data.features.meta());
+    let is_enough = own.settings.context >= meta.settings.context
+        && own.settings.horizon >= meta.settings.horizon
+        && own.calibrations.contains_key(&meta.frequency);
+    let standards = &builtin.fitted().standards;
+    let is_alike = base.is_none_or(|base| base.fitted().standards == *standards);
+    (is_enough && is_alike).then(|| Arc::new(builtin))
 }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use lifecycle::{Frequency, Progress};
 use model::{Calibration, Description, Kind, Model, Network, Training, Trees, Workers};
@@ -12,9 +13,9 @@ use crate::boosting::grow_all;
 use crate::config::Config;
 use crate::data::Data;
 use crate::ranks::{Alone, Ranks, together};
-use crate::rows::Rows;
+use crate::rows::{Row, Rows};
 use crate::scatter::Scatter;
-use crate::stage::{Error, write};
+use crate::stage::{Error, PLACED_ROWS_MAX, placed, write};
 use crate::state::State;
 use crate::training::{Outcome, Task, train_on};
 use crate::validation::{calibrate, validate_model};
@@ -33,6 +34,7 @@ pub(crate) struct Fit {
     description: Description,
     pub(crate) weights: Vec<f32>,
     trees: Option<Trees>,
+    builtin: Option<Arc<Model>>,
     /// `training.jsonl`.
     pub(crate) lines: Vec<String>,
     /// Of the first member.
@@ -77,7 +79,8 @@ impl Setup<'_> {
         Ok(outcomes)
     }
 
-    /// Grows trees beside the networks, and fits on validation rows what is fitted there.
+    /// Grows trees beside the networks, asks the built-in model, and fits on validation rows what is
+    /// fitted there.
     pub(crate) fn finish(
         &self,
         description: &Description,
@@ -103,11 +106,14 @@ impl Setup<'_> {
             progress.report("grow trees", 0, 1);
             grow_all(&rows.rows, config.seed, &Workers::default())
         });
+        let mut builtin = None;
         if has_heads {
             progress.report("calibrate", 0, 1);
-            description.calibrations = calibrations(&raw.with_trees(trees.clone()), data);
+            builtin = data.builtin.as_ref().and_then(|builtin| placed_on(builtin, data));
+            let whole = raw.with_trees(trees.clone()).with_builtin(builtin.clone());
+            description.calibrations = calibrations(&whole, data);
         }
-        Fit { description, weights, trees, lines, best: outcomes.swap_remove(0) }
+        Fit { description, weights, trees, builtin, lines, best: outcomes.swap_remove(0) }
     }
 
     /// Writes the model and what is told of its training.
@@ -141,8 +147,17 @@ impl Fit {
     /// The model, with state that is fitted to some panel.
     pub(crate) fn model(&self, network: &Network, fitted: Fitted) -> Model {
         let model = Model::new(self.description.clone(), network, self.weights.clone(), fitted);
-        model.with_trees(self.trees.clone())
+        model.with_trees(self.trees.clone()).with_builtin(self.builtin.clone())
     }
+}
+
+/// The built-in model as it answers for this data, calibrated on some of its rows.
+fn placed_on(builtin: &Arc<Model>, data: &Data) -> Option<Arc<Model>> {
+    let rows = &data.rows.rows;
+    let some: Vec<&Row> =
+        rows.iter().step_by(rows.len().div_ceil(PLACED_ROWS_MAX).max(1)).collect();
+    let placed = placed(builtin, (&data.fitted, data.settings), &some);
+    placed.inspect_err(|error| tracing::error!(%error, "built-in")).ok().map(Arc::new)
 }
 
 /// Progress of one member among all.

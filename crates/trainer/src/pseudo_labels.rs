@@ -2,7 +2,7 @@
 //! products have labels, a model trained on those answers for the others, and trains on from its own
 //! answers where it is sure of them.
 //!
-//! The answers are those that would be served: of all networks and the trees, calibrated on
+//! The answers are those that would be served: of all networks, the trees and the built-in model, calibrated on
 //! validation rows.
 
 use lifecycle::Frequency;
@@ -50,6 +50,6 @@ pub(crate) fn label(
 /// The model's calibrated answers for some windows.
 fn answers(model: &Model, calibration: &Calibration, windows: &[&Window]) -> Vec<Classes> {
     let outputs = model.outputs(windows);
-    let trees = model.tree_logits(windows);
-    outputs.rows().zip(&trees).map(|(row, trees)| calibration.classes(row, trees)).collect()
+    let beside = model.beside(windows);
+    outputs.rows().zip(&beside).map(|(row, beside)| calibration.classes(row, beside)).collect()
 }

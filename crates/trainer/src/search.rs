@@ -68,9 +68,10 @@ pub struct Rung {
 }
 
 /// Settings that every trial shares, and why they cannot be searched.
-const SHARED: [(&str, &str); 11] = [
+const SHARED: [(&str, &str); 12] = [
     ("seed", "is luck, not a choice"),
     ("steps_max", "is what the rungs set: give `steps_min` and `steps_max` beside the space"),
+    ("builtin", "is asked after a search and judged beside the network"),
     ("trees", "are grown after a search and judged beside the network"),
     ("foundation", "says what the model is for"),
     ("checkpoint_every", "changes no result"),
@@ -161,7 +162,7 @@ impl Search {
         }
         let config: Config = serde_json::from_value(all)
             .map_err(|error| Invalid::new("space", error.to_string()))?;
-        let config = Config { steps_max: steps, trees: false, ..config };
+        let config = Config { steps_max: steps, trees: false, builtin: false, ..config };
         config.validate().map_err(|Invalid { field, reason }| {
             let is_searched = trial.settings.contains_key(&field);
             Invalid::new(if is_searched { format!("space.{field}") } else { field }, reason)
@@ -301,7 +302,7 @@ mod tests {
         let trials = search.trials(&given).expect("trials");
         let configs: Vec<Config> =
             trials.iter().map(|t| search.config(t, &given, 30).expect("valid")).collect();
-        let expected = Config { steps_max: 30, trees: false, ..given.clone() };
+        let expected = Config { steps_max: 30, trees: false, builtin: false, ..given.clone() };
         assert_eq!(configs[0], expected);
         for config in &configs[1..] {
             assert!((1e-3..=1e-2).contains(&config.learning_rate), "{config:?}");

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use artifacts::Folders;
 use lifecycle::{ErrorKind, Invalid, Progress, Unwatched};
 use model::{Calibration, Description, Dimensions, Kind, Model, Network};
-use panel::Settings;
+use panel::{Fitted, Settings};
 use serde::{Deserialize, Serialize};
 use tables::FeaturesDir;
 
@@ -272,9 +272,27 @@ fn run_on(
     })
 }
 
-/// Rows on which a base model's probabilities are calibrated to other data, of the training and of
-/// the validation part: enough for a dozen numbers, in seconds.
-const PLACED_ROWS_MAX: [usize; 2] = [6_000, 2_000];
+/// Rows on which a base model's probabilities are calibrated to other data: enough for a dozen
+/// numbers, in seconds.
+pub(crate) const PLACED_ROWS_MAX: usize = 8_000;
+
+/// A foundation model as it answers for some data: its weights as they were, its probabilities
+/// calibrated on rows of that data's past.
+pub(crate) fn placed(
+    base: &Arc<Model>,
+    (fitted, asked): (&Fitted, Settings),
+    rows: &[&Row],
+) -> Result<Model, model::Error> {
+    let settings = base.settings(asked);
+    let placed = base.on(fitted, asked)?;
+    let mut description =
+        Description { settings, is_foundation: false, ..placed.description().clone() };
+    if let Some(calibration) = description.calibrations.get_mut(&fitted.frequency()) {
+        *calibration = calibrate_placed(&placed, calibration, rows);
+    }
+    let (weights, fitted) = (placed.weights().to_vec(), placed.fitted().clone());
+    Ok(Model::new(description, placed.network(), weights, fitted))
+}
 
 /// Publishes a base model for some features: a zero-shot model. Its weights are as they were; its
 /// probabilities are calibrated on the past of the features' data.
@@ -284,22 +302,15 @@ fn publish(
     output: &Path,
 ) -> Result<Summary, Error> {
     let features = FeaturesDir::open(inputs.features[0]).map_err(Error::Features)?;
-    let frequency = features.meta().frequency;
     let asked = features.meta().settings;
-    let settings = base.settings(asked);
-    let placed = base.on(features.fitted(), asked).map_err(Error::Model)?;
-    let mut description =
-        Description { settings, is_foundation: false, ..placed.description().clone() };
-    let [rows_max, validation_rows_max] = PLACED_ROWS_MAX;
+    base.on(features.fitted(), asked).map_err(Error::Model)?;
+    // A quarter is of the validation part, the latest past.
+    let (rows_max, validation_rows_max) = (PLACED_ROWS_MAX * 3 / 4, PLACED_ROWS_MAX / 4);
     let few = Config { rows_max, validation_rows_max, ..config.clone() };
     let data =
         Data::cut(&few, &inputs.features, Some(base), progress, None).map_err(Error::Features)?;
-    if let Some(calibration) = description.calibrations.get_mut(&frequency) {
-        let rows: Vec<&Row> = data.rows.rows.iter().collect();
-        *calibration = calibrate_placed(&placed, calibration, &rows);
-    }
-    let (weights, fitted) = (placed.weights().to_vec(), placed.fitted().clone());
-    let model = Model::new(description, placed.network(), weights, fitted);
+    let rows: Vec<&Row> = data.rows.rows.iter().collect();
+    let model = placed(base, (features.fitted(), asked), &rows).map_err(Error::Model)?;
     model.save(output).map_err(Error::Model)?;
     write(&output.join("training.jsonl"), "")?;
     Ok(Summary {

@@ -140,9 +140,9 @@ impl<'a> Committee<'a> {
         let of_members: Vec<Vec<_>> = outputs.iter().map(|o| o.rows().collect()).collect();
         let trees = self.model.trees().map(|trees| trees.logits(windows));
         // Each voice at the temperature of the whole.
-        let Blend { network, trees: of_trees, bias } = self.blend;
-        let alone = Blend { network: network + of_trees, trees: 0.0, bias };
-        let at_temperature = |logits: &[f32]| softmax_of(&alone.of(logits, &[]));
+        let Blend { network, trees: of_trees, builtin, bias } = self.blend;
+        let alone = Blend { network: network + of_trees + builtin, bias, ..Blend::default() };
+        let at_temperature = |logits: &[f32]| softmax_of(&alone.of(logits, [&[], &[]]));
         let of_window = |place: usize| {
             let rows = of_members.iter().map(|rows| rows[place]);
             let mut voices: Vec<Vec<f32>> =

@@ -345,12 +345,9 @@ impl<'a> Loop<'a> {
         let parts = self
             .workers
             .map(&micro_batches, |_, places| self.gradient(weights, places, batch, optimiser.step));
-        let mut gradient = vec![0.0; weights.len()];
-        let mut losses = [0.0; Losses::N];
-        for (part, of_part) in parts {
-            add(&mut gradient, &part);
-            add(&mut losses, &of_part.to_floats());
-        }
+        let parts = parts.into_iter().map(|(gradient, of_part)| (gradient, of_part.to_floats()));
+        let none = || (vec![0.0; weights.len()], [0.0; Losses::N]);
+        let (gradient, losses) = in_pairs(parts.collect()).unwrap_or_else(none);
         let mut gradient = self.adaptation.gradient(&optimiser.weights, &gradient);
         let n_trained = gradient.len();
         // One message: the others travel behind the gradient.
@@ -451,6 +448,24 @@ impl<'a> Loop<'a> {
         state.lines.push(line);
         Ok(())
     }
+}
+
+/// The sums of the parts of a batch, neighbours first: half of them on each of two ranks add up to the
+/// same bits, where their number is a power of two.
+fn in_pairs<const N: usize>(mut parts: Vec<(Vec<f32>, [f32; N])>) -> Option<(Vec<f32>, [f32; N])> {
+    while parts.len() > 1 {
+        let mut sums = Vec::with_capacity(parts.len().div_ceil(2));
+        let mut rest = parts.into_iter();
+        while let Some((mut gradient, mut losses)) = rest.next() {
+            if let Some((more, more_losses)) = rest.next() {
+                add(&mut gradient, &more);
+                add(&mut losses, &more_losses);
+            }
+            sums.push((gradient, losses));
+        }
+        parts = sums;
+    }
+    parts.pop()
 }
 
 fn add(sum: &mut [f32], terms: &[f32]) {

@@ -3,8 +3,8 @@
 
 use lifecycle::{LEVELS, WQL_LEVELS};
 use model::{
-    Blend, Calibration, DenseScaling, Dependence, Dropout, Judged, Masked, Model, N_TURN_CLASSES,
-    N_UNIT_OUTPUTS, Network, Noise, Outputs, TreeLogits, Workers, blend, loss_at, placed,
+    Beside, Blend, Calibration, DenseScaling, Dependence, Dropout, Judged, Masked, Model,
+    N_TURN_CLASSES, N_UNIT_OUTPUTS, Network, Noise, Outputs, Workers, blend, loss_at, placed,
     probability_of, quantiles, stage_logits, temperature,
 };
 use panel::Window;
@@ -216,13 +216,13 @@ fn unit_sums(raw: &[f32], target: &Target, window: &Window, sums: &mut Sums) {
 }
 
 /// Rows of every head of probabilities: turns at each horizon, stage now and at each horizon. Beside
-/// them the logits of the trees, of a model that has some.
+/// them the logits of the trees and of the built-in model, of a model that has them.
 #[derive(Debug, Default)]
 struct Heads {
     turns: [Vec<Judged>; 3],
     stages: [Vec<Judged>; 4],
-    turn_trees: [Vec<Vec<f32>>; 3],
-    stage_trees: [Vec<Vec<f32>>; 4],
+    turns_beside: [[Vec<Vec<f32>>; 2]; 3],
+    stages_beside: [[Vec<Vec<f32>>; 2]; 4],
 }
 
 impl Heads {
@@ -241,17 +241,22 @@ impl Heads {
         }
     }
 
-    fn add_trees(&mut self, logits: &TreeLogits, target: &Target) {
-        let TreeLogits { turns, stages } = logits;
-        let of_turns = turns.chunks_exact(N_TURN_CLASSES).zip(target.turns);
-        for ((logits, class), rows) in of_turns.zip(&mut self.turn_trees) {
-            if class.is_some() {
+    fn add_beside(&mut self, beside: &Beside, target: &Target) {
+        let keep = |of: &mut [Vec<Vec<f32>>; 2], logits: [&[f32]; 2]| {
+            for (rows, logits) in of.iter_mut().zip(logits).filter(|(_, l)| !l.is_empty()) {
                 rows.push(logits.to_vec());
             }
+        };
+        let Beside { trees, builtin } = beside;
+        for (horizon, of_head) in self.turns_beside.iter_mut().enumerate() {
+            if target.turns[horizon].is_some() {
+                keep(of_head, [trees, builtin].map(|logits| logits.turns_at(horizon)));
+            }
         }
-        for (head, (label, rows)) in target.stages.iter().zip(&mut self.stage_trees).enumerate() {
-            if label.is_some() {
-                rows.push(stage_logits(stages, head.checked_sub(1)).to_vec());
+        for (head, of_head) in self.stages_beside.iter_mut().enumerate() {
+            if target.stages[head].is_some() {
+                let horizon = head.checked_sub(1);
+                keep(of_head, [trees, builtin].map(|logits| logits.stages_at(horizon)));
             }
         }
     }
@@ -259,12 +264,13 @@ impl Heads {
     /// Mean loss of the heads from `first` on (turns are 0 to 2) as blended.
     fn blended_loss(&self, blends: &[Blend], first: usize) -> f64 {
         let heads = self.turns.iter().chain(&self.stages);
-        let trees = self.turn_trees.iter().chain(&self.stage_trees);
+        let beside = self.turns_beside.iter().chain(&self.stages_beside);
         let (mut loss, mut weight) = (0.0, 0.0);
-        for ((rows, trees), blend) in heads.zip(trees).skip(first).zip(blends) {
-            let of_trees = |row: usize| trees.get(row).map_or(&[][..], Vec::as_slice);
+        for ((rows, beside), blend) in heads.zip(beside).skip(first).zip(blends) {
             let mixed = rows.iter().enumerate().map(|(row, (network, truth, weight))| {
-                (blend.of(network, of_trees(row)), truth.clone(), *weight)
+                let of_row = |all: &'_ Vec<Vec<f32>>| all.get(row).cloned().unwrap_or_default();
+                let [trees, builtin] = [of_row(&beside[0]), of_row(&beside[1])];
+                (blend.of(network, [&trees, &builtin]), truth.clone(), *weight)
             });
             let [more, rows] = loss_at(1.0, &mixed.collect::<Vec<_>>());
             (loss, weight) = (loss + more, weight + rows);
@@ -296,23 +302,24 @@ pub(crate) fn calibrate(
             heads.add(raw.turns, raw.stages, target);
         }
     }
-    if let Some(trees) = model.trees() {
-        let windows: Vec<&Window> = rows.iter().map(|row| &row.window).collect();
-        for (logits, row) in trees.logits(&windows).iter().zip(rows) {
-            if let Some(target) = &row.validation {
-                heads.add_trees(logits, target);
-            }
+    let chunks: Vec<&[&Row]> = rows.chunks(BATCH).collect();
+    let beside = workers.map(&chunks, |_, chunk| {
+        model.beside(&chunk.iter().map(|row| &row.window).collect::<Vec<_>>())
+    });
+    for (beside, row) in beside.iter().flatten().zip(rows) {
+        if let Some(target) = &row.validation {
+            heads.add_beside(beside, target);
         }
     }
-    let of_head = |rows: &[Judged], trees: &[Vec<f32>]| {
-        if trees.is_empty() {
+    let of_head = |rows: &[Judged], [trees, builtin]: &[Vec<Vec<f32>>; 2]| {
+        if trees.is_empty() && builtin.is_empty() {
             Blend { network: temperature(rows).recip(), ..Blend::default() }
         } else {
-            blend(rows, trees)
+            blend(rows, [trees, builtin])
         }
     };
-    let turns = |outlook: usize| of_head(&heads.turns[outlook], &heads.turn_trees[outlook]);
-    let stages = |head: usize| of_head(&heads.stages[head], &heads.stage_trees[head]);
+    let turns = |outlook: usize| of_head(&heads.turns[outlook], &heads.turns_beside[outlook]);
+    let stages = |head: usize| of_head(&heads.stages[head], &heads.stages_beside[head]);
     let calibration = Calibration {
         turns: std::array::from_fn(turns),
         stage_now: stages(0),

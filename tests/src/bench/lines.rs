@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use evaluator::{CellCounts, Comparison, Difference, OURS, Verdict};
-use lifecycle::{Frequency, Score};
+use lifecycle::{Frequency, Score, better, cost};
 use serde::{Deserialize, Serialize};
 
 use super::run::{Outcome, Scored};
@@ -282,11 +282,7 @@ impl Group<'_> {
     fn line(&self, counts: &CellCounts) -> Option<Line> {
         let key = (counts.task.clone(), counts.horizon, counts.metric.clone());
         let values = self.values(&key);
-        let cost = |value: f64| match key.2.as_str() {
-            "bias" => value.abs(),
-            "macro_f1" => -value,
-            _ => value,
-        };
+        let cost = |value: f64| cost(&key.2, value);
         let others = values.iter().filter(|(name, _)| name.as_str() != OURS);
         let (name, _) = others.min_by(|one, other| cost(*one.1).total_cmp(&cost(*other.1)))?;
         self.line_against(counts, name)
@@ -347,7 +343,7 @@ impl Group<'_> {
         let low = found.iter().map(|found| found.low).min_by(f64::total_cmp)?;
         let high = found.iter().map(|found| found.high).max_by(f64::total_cmp)?;
         // Differences are of costs; a larger macro-F1 costs less.
-        Some(if key.2 == "macro_f1" { (-high, -low) } else { (low, high) })
+        Some(if better(&key.2) == "higher" { (-high, -low) } else { (low, high) })
     }
 
     /// How many others ours is clearly ahead of under every seed, neither, clearly behind.
@@ -368,15 +364,6 @@ impl Group<'_> {
             counts[at] += 1;
         }
         counts
-    }
-}
-
-/// Which values of a metric are better.
-pub fn better(metric: &str) -> &'static str {
-    match metric {
-        "bias" => "nearer 0",
-        "macro_f1" => "higher",
-        _ => "lower",
     }
 }
 

@@ -110,6 +110,10 @@ name = \"no trees\"
 trees = false
 
 [[model]]
+name = \"no built-in\"
+builtin = false
+
+[[model]]
 name = \"transformer\"
 kind = \"transformer\"
 

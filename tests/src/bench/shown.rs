@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use evaluator::OURS;
-use lifecycle::Score;
+use lifecycle::{Score, cost};
 
 use super::lines::{Line, by_set, main_cells};
 use super::run::{Outcome, Scored};
@@ -93,11 +93,7 @@ struct Column {
 
 impl Column {
     fn entry(&self, name: &str) -> String {
-        let cost = |value: f64| match self.metric.as_str() {
-            "bias" => value.abs(),
-            "macro_f1" => -value,
-            _ => value,
-        };
+        let cost = |value: f64| cost(&self.metric, value);
         let Some(value) = self.values.get(name) else { return "-".to_owned() };
         let is_best = self.values.values().all(|other| cost(*value) <= cost(*other));
         format!("{}{value:.4}", if is_best { "*" } else { "" })

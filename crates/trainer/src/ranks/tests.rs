@@ -80,12 +80,14 @@ fn alone(rows: &Rows, config: &Config) -> Outcome {
 }
 
 #[test]
-fn two_ranks_with_a_micro_batch_each_train_to_the_bits_of_one() {
-    let (rows, config) = (rows(48), config());
-    let one = alone(&rows, &config);
-    assert!(config.dropout > 0.0 && one.lines.len() > 1);
-    for outcome in trained_by(2, &rows, &config) {
-        assert_eq!(outcome, one);
+fn two_ranks_with_one_or_two_micro_batches_each_train_to_the_bits_of_one() {
+    for micro_batch in [config().micro_batch, config().micro_batch / 2] {
+        let (rows, config) = (rows(48), Config { micro_batch, ..config() });
+        let one = alone(&rows, &config);
+        assert!(config.dropout > 0.0 && one.lines.len() > 1);
+        for outcome in trained_by(2, &rows, &config) {
+            assert_eq!(outcome, one);
+        }
     }
 }
 

@@ -110,6 +110,32 @@ fn a_model_can_be_adapted_and_one_of_several_panels_answers_for_each() {
 }
 
 #[test]
+fn the_built_in_model_answers_beside_the_network_and_is_kept_with_it() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let features = directory.path().join("features");
+    shop::write(&features, &shop::panel(shop::N_PERIODS, 0));
+    let (beside, alone) = (directory.path().join("beside"), directory.path().join("alone"));
+    trained(&config(), &features, &beside);
+    trained(&Config { builtin: false, ..config() }, &features, &alone);
+    assert!(!alone.join("builtin").exists());
+    let model = Model::load(&beside).expect("loads");
+    let builtin = Model::builtin().expect("compiled in");
+    assert_eq!(model.builtin_beside().expect("beside").weights(), builtin.weights());
+    assert_eq!(model.fitted().standards, builtin.fitted().standards);
+    let calibration = model.description().calibrations.values().next().expect("one");
+    let shares = calibration.turns.iter().chain(&calibration.stages);
+    assert!(shares.clone().all(|blend| blend.builtin >= 0.0 && blend.network >= 0.0));
+    assert!(shares.clone().any(|blend| blend.builtin > 0.0), "{calibration:?}");
+    // A folder that lacks it, or holds another, is no whole model.
+    std::fs::rename(beside.join("builtin"), directory.path().join("elsewhere")).expect("moves");
+    let error = Model::load(&beside).expect_err("is missing");
+    assert!(error.to_string().contains("builtin"), "{error}");
+    std::fs::rename(&alone, beside.join("builtin")).expect("moves");
+    let error = Model::load(&beside).expect_err("is another");
+    assert!(error.to_string().contains("not the built-in model"), "{error}");
+}
+
+#[test]
 fn products_without_labels_teach_nothing_but_their_own_past() {
     let directory = tempfile::tempdir().expect("a directory");
     let features = directory.path().join("features");

@@ -816,7 +816,9 @@ pub struct Score {
     /// In weeks for turns and stages (0 is now), in periods for units.
     #[prost(uint32, tag = "3")]
     pub horizon: u32,
-    /// `wql`, `wql_cumulative`, `mase`, `rmsse`, `bias`, `brier`, `log_loss`, `rps` or `macro_f1`.
+    /// `wql`, `wql_cumulative`, `mase`, `rmsse`, `bias`, `brier`, `log_loss`, `rps`, `macro_f1` (of the
+    /// likeliest class) or `macro_f1_decided` (of the classes that by the forecaster's own probabilities make
+    /// most of it).
     #[prost(string, tag = "4")]
     pub metric: ::prost::alloc::string::String,
     /// The score; finite.
