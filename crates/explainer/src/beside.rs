@@ -16,6 +16,7 @@ use crate::explained::{Explained, InProcess};
 use crate::explanation::Explanation;
 use crate::gradients::{EXPLAINS, HeatMap, Maps, heat_maps};
 use crate::importance::{Traits, importance};
+use crate::rollout::rollout_map;
 use crate::surrogate::{FIDELITY_MIN, Lime, Surrogates, global};
 
 /// Products with maps of gradients: those that sell most. A map has a number for each period and
@@ -66,7 +67,11 @@ impl Beside<'_> {
         write_json(&output.join("surrogates.json"), &surrogates)?;
         let mapped = &chosen[..chosen.len().min(MAPPED_MAX)];
         let maps: Vec<Vec<HeatMap>> = mapped.par_iter().map(|of| self.maps(*of)).collect();
-        let maps = Maps { explains: EXPLAINS.to_owned(), maps: maps.concat() };
+        let rollout = |(history, forecast): &(&History, &Forecast)| {
+            rollout_map(self.model, &self.explained.window(history, forecast.origin))
+        };
+        let rollouts = mapped.iter().filter_map(rollout).collect();
+        let maps = Maps { explains: EXPLAINS.to_owned(), maps: maps.concat(), rollouts };
         write_json(&output.join("gradients.json"), &maps)
     }
 

@@ -20,6 +20,7 @@ use panel::{CONTEXT_INPUTS, HORIZON_INPUTS, Window};
 use serde::{Deserialize, Serialize};
 
 use crate::explained::{OUTLOOK, output_names};
+use crate::rollout::RolloutMap;
 
 /// Points of a path.
 pub const N_STEPS: usize = 32;
@@ -64,6 +65,8 @@ pub struct Maps {
     pub explains: String,
     /// For each product, output and kind of gradient.
     pub maps: Vec<HeatMap>,
+    /// Where attention goes, which is no gradient: one a product, where something attends.
+    pub rollouts: Vec<RolloutMap>,
 }
 
 /// What is explained by maps, in words.

@@ -25,6 +25,7 @@ pub mod importance;
 mod method;
 pub mod owen;
 pub mod players;
+mod rollout;
 pub mod rows;
 mod server;
 mod stage;

@@ -65,7 +65,32 @@ impl Layer {
         }
     }
 
+    /// How much each token attends to each, mean of the heads; rows add up to 1. Shape
+    /// `[windows, tokens, tokens]`.
+    pub(crate) fn attended(
+        &self,
+        tokens: Tensor<3>,
+        hidden: &Tensor<4>,
+        n_heads: usize,
+    ) -> Tensor<3> {
+        let [n_windows, n_tokens, _] = tokens.dims();
+        let (weights, _) = self.weighed(self.attention_norm.forward(tokens), hidden, n_heads);
+        weights.mean_dim(1).reshape([n_windows, n_tokens, n_tokens])
+    }
+
     fn attention(&self, tokens: Tensor<3>, hidden: &Tensor<4>, n_heads: usize) -> Tensor<3> {
+        let shape = tokens.dims();
+        let (weights, value) = self.weighed(tokens, hidden, n_heads);
+        self.attention_out.forward(weights.matmul(value).swap_dims(1, 2).reshape(shape))
+    }
+
+    /// Weights of attention, `[windows, heads, tokens, tokens]`, and the values that they weigh.
+    fn weighed(
+        &self,
+        tokens: Tensor<3>,
+        hidden: &Tensor<4>,
+        n_heads: usize,
+    ) -> (Tensor<4>, Tensor<4>) {
         let [n_windows, n_tokens, d_model] = tokens.dims();
         let d_head = d_model / n_heads;
         let qkv = self.qkv.forward(tokens).reshape([n_windows, n_tokens, 3 * n_heads, d_head]);
@@ -74,7 +99,6 @@ impl Layer {
         let key = qkv.clone().narrow(1, n_heads, n_heads);
         let value = qkv.narrow(1, 2 * n_heads, n_heads);
         let scores = query.matmul(key.swap_dims(2, 3)) + hidden.clone();
-        let mixed = softmax(scores, 3).matmul(value);
-        self.attention_out.forward(mixed.swap_dims(1, 2).reshape([n_windows, n_tokens, d_model]))
+        (softmax(scores, 3), value)
     }
 }

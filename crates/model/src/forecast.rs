@@ -14,6 +14,7 @@ use crate::heads::{
     turn_probabilities,
 };
 use crate::network::Network;
+use crate::rollout::Rollout;
 use crate::trees::Trees;
 use crate::workers::Workers;
 
@@ -173,6 +174,18 @@ impl Model {
             }
         }
         sum
+    }
+
+    /// Where the attention of a Transformer goes in one window: of this model, as the mean of its
+    /// members, or of the built-in one beside it, and which of the two it is.
+    pub fn rollout(&self, window: &Window) -> Option<(Rollout, &'static str)> {
+        let of_members: Option<Vec<Rollout>> =
+            self.members.iter().map(|network| network.rollout(window)).collect();
+        if let Some(of_members) = of_members {
+            return Rollout::mean(&of_members).map(|rollout| (rollout, "the network"));
+        }
+        let (rollout, _) = self.builtin.as_ref()?.rollout(window)?;
+        Some((rollout, "the built-in model beside the network"))
     }
 
     /// Other opinions than the networks' on the classes of some windows.

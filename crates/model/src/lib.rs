@@ -31,6 +31,7 @@ mod network;
 mod noise;
 mod patches;
 mod recurrence;
+mod rollout;
 mod trees;
 mod weights;
 mod workers;
@@ -53,6 +54,7 @@ pub use heads::{
 };
 pub use network::{Masked, Network};
 pub use noise::{Dropout, Noise};
+pub use rollout::Rollout;
 pub use trees::{Boosted, N_TREE_INPUTS, Node, Tree, Trees, tree_inputs};
 pub use weights::{Layout, initial_weights};
 pub use workers::Workers;

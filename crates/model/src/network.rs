@@ -15,6 +15,7 @@ use crate::heads::{N_STAGE_LOGITS, N_TURN_LOGITS, N_UNIT_OUTPUTS, Outputs};
 use crate::host::HostNetwork;
 use crate::noise::Dropout;
 use crate::patches::{Patches, Raw};
+use crate::rollout::Rollout;
 use crate::weights::{Layout, flat_gradients, floats, to_floats, with_weights};
 use crate::workers::Workers;
 
@@ -168,6 +169,15 @@ impl Network {
                 stages: Vec::new(),
             },
         }
+    }
+
+    /// Where attention goes in one window; `None` from a network without attention.
+    pub fn rollout(&self, window: &Window) -> Option<Rollout> {
+        let Backbone::Patches { module, architecture } = &self.backbone else { return None };
+        let batch = Batch::new(&[window], architecture, self.device.backend());
+        let shares = to_floats(module.rollout(&batch, architecture.n_heads)?);
+        let n_periods = window.context.len() / architecture.dimensions.n_context_inputs;
+        Some(Rollout::new(&shares, architecture, n_periods))
     }
 
     /// The gradient, with respect to all parameters, of a loss that `judge` knows: from raw outputs
@@ -368,17 +378,18 @@ mod tests {
         Network { backbone: Backbone::Patches { module, architecture }, device }
     }
 
+    const DIMENSIONS: Dimensions = Dimensions {
+        context: 18,
+        horizon: 7,
+        n_context_inputs: CONTEXT_INPUTS.len(),
+        n_static_inputs: STATIC_INPUTS.len(),
+        n_horizon_inputs: HORIZON_INPUTS.len(),
+    };
+
     #[test]
     fn the_recurrent_network_by_hand_is_that_of_burn() {
-        let dimensions = Dimensions {
-            context: 18,
-            horizon: 7,
-            n_context_inputs: CONTEXT_INPUTS.len(),
-            n_static_inputs: STATIC_INPUTS.len(),
-            n_horizon_inputs: HORIZON_INPUTS.len(),
-        };
         for size in [Size::Tiny, Size::Base] {
-            let architecture = Architecture::new(Kind::Lstm, size, dimensions);
+            let architecture = Architecture::new(Kind::Lstm, size, DIMENSIONS);
             let (ours, eager) = (Network::patches(architecture), eager(architecture));
             assert!(matches!(ours.backbone, Backbone::Host { .. }));
             let layout = ours.layout();
@@ -427,16 +438,26 @@ mod tests {
     }
 
     #[test]
-    fn the_gradient_of_contexts_is_that_of_differences() {
-        let dimensions = Dimensions {
-            context: 18,
-            horizon: 7,
-            n_context_inputs: CONTEXT_INPUTS.len(),
-            n_static_inputs: STATIC_INPUTS.len(),
-            n_horizon_inputs: HORIZON_INPUTS.len(),
+    fn attention_looks_at_what_is_there() {
+        let network = |kind| {
+            let network = Network::patches(Architecture::new(kind, Size::Tiny, DIMENSIONS));
+            network.with_weights(&initial_weights(&network.layout(), 7))
         };
+        assert_eq!(network(Kind::Lstm).rollout(&windows(1)[0]), None);
+        let mut window = windows(1).remove(0);
+        let n_before = window.context.len() / CONTEXT_INPUTS.len() - 6;
+        window.context[..n_before * CONTEXT_INPUTS.len()].fill(0.0);
+        let rollout = network(Kind::Transformer).rollout(&window).expect("it attends");
+        let all = rollout.context.iter().sum::<f32>() + rollout.statics + rollout.horizon;
+        assert!((all - 1.0).abs() < 1e-4, "{rollout:?}");
+        assert!(rollout.context[..n_before - 8].iter().all(|share| *share == 0.0), "{rollout:?}");
+        assert!(rollout.context.iter().rev().take(6).all(|share| *share > 0.0), "{rollout:?}");
+    }
+
+    #[test]
+    fn the_gradient_of_contexts_is_that_of_differences() {
         for kind in [Kind::Transformer, Kind::Lstm] {
-            let network = Network::patches(Architecture::new(kind, Size::Tiny, dimensions));
+            let network = Network::patches(Architecture::new(kind, Size::Tiny, DIMENSIONS));
             let weights = initial_weights(&network.layout(), 7);
             let network = network.with_weights(&weights);
             // Longer, as long and shorter than the network's context.

@@ -120,6 +120,29 @@ impl Patches {
         (units, self.turns_head.forward(outlook.clone()), self.stages_head.forward(outlook))
     }
 
+    /// How far turns and stages look at each token through all layers (attention roll-out, Abnar &
+    /// Zuidema 2020); `None` without attention. Shape `[windows, 1, tokens]`.
+    pub(crate) fn rollout(&self, batch: &Batch, n_heads: usize) -> Option<Tensor<3>> {
+        let ([n_windows, n_patches, _], device) = (batch.context.dims(), batch.context.device());
+        let wide = self.wide(batch.statics.clone());
+        let context = self.patch_in.forward(batch.context.clone());
+        let mut tokens = self.tokens(context, wide, batch.horizon.clone());
+        let mut rollout: Option<Tensor<3>> = None;
+        for layer in &self.layers {
+            let attended = layer.attended(tokens.clone(), &batch.hidden, n_heads);
+            // What is added to its input passes half of it on.
+            let [_, n_tokens, _] = attended.dims();
+            let own = Tensor::eye(n_tokens, &device).unsqueeze::<3>();
+            let passed = (attended + own.expand([n_windows, n_tokens, n_tokens])) * 0.5;
+            rollout = Some(match rollout {
+                Some(below) => passed.matmul(below),
+                None => passed,
+            });
+            tokens = layer.forward(tokens, &batch.hidden, n_heads, None);
+        }
+        rollout.map(|rollout| rollout.narrow(1, n_patches, 1))
+    }
+
     /// Units of the context's periods, told from the patches that are not masked (`masked` is 1
     /// where they are; shape `[windows, patches, 1]`) and from nothing else. Shape
     /// `[windows, patches, patch]`.

@@ -1,4 +1,5 @@
-//! Maps of weeks and channels: the expected gradients of the network alone for a few products.
+//! Maps of weeks and channels: the expected gradients of the network alone for a few products, and where
+//! attention goes.
 
 use std::path::Path;
 
@@ -9,7 +10,7 @@ use crate::Error;
 use crate::gather::read_json;
 use crate::numbers::short;
 use crate::product::Calendar;
-use crate::view::{Heat, HeatView};
+use crate::view::{Heat, HeatView, RolloutView};
 
 /// Maps that are shown at most.
 const MAPS_MAX: usize = 24;
@@ -19,6 +20,18 @@ const MAPS_MAX: usize = 24;
 struct Maps {
     explains: String,
     maps: Vec<Map>,
+    #[serde(default)]
+    rollouts: Vec<Rollout>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Rollout {
+    series: Series,
+    origin: Period,
+    of: String,
+    context: Vec<f32>,
+    statics: f32,
+    horizon: f32,
 }
 
 #[derive(Debug, Deserialize)]
@@ -43,11 +56,23 @@ pub(crate) fn heat_view(
     if !path.exists() {
         return Ok(None);
     }
-    let Maps { explains, maps } = read_json(&path)?;
+    let Maps { explains, maps, rollouts } = read_json(&path)?;
     let maps =
         maps.into_iter().filter(|map| map.gradient == "expected" && !map.channels.is_empty());
     let maps: Vec<Heat> = maps.take(MAPS_MAX).map(|map| heat(map, calendar)).collect();
-    Ok((!maps.is_empty()).then_some(HeatView { explains, maps }))
+    let rollouts = rollouts.into_iter().map(|map| rollout(map, calendar)).collect();
+    Ok((!maps.is_empty()).then_some(HeatView { explains, maps, rollouts }))
+}
+
+/// Attention without the periods before the first that is looked at.
+fn rollout(map: Rollout, calendar: Calendar) -> RolloutView {
+    let Rollout { series, origin, of, context, statics, horizon } = map;
+    let n_known = calendar.position(origin) + 1;
+    let unseen = context.iter().take_while(|share| **share == 0.0).count();
+    let first = unseen.max(context.len().saturating_sub(n_known)).min(context.len());
+    let start = n_known - (context.len() - first);
+    let context = context[first..].iter().map(|share| short(*share)).collect();
+    RolloutView { series: series.to_string(), of, start, context, statics, horizon }
 }
 
 /// A map without the periods before the first that moves anything.
@@ -91,7 +116,10 @@ mod tests {
         let long = "[[1, 1], [2, 2], [3, 3], [4, 4], [5, 5], [6, 6]]";
         let maps =
             [map("expected", rows), map("integrated", rows), map("expected", long)].join(",");
-        let text = format!(r#"{{"explains": "the network", "maps": [{maps}]}}"#);
+        let rollout = r#"{"series": {"product": "mug", "location": null}, "origin": 103, "of": "the network",
+            "context": [0, 0, 0, 0.25, 0.5], "statics": 0.25, "horizon": 0}"#;
+        let text =
+            format!(r#"{{"explains": "the network", "maps": [{maps}], "rollouts": [{rollout}]}}"#);
         std::fs::write(folder.path().join("gradients.json"), text).expect("written");
         let view = heat_view(folder.path(), calendar).expect("read").expect("there");
         let [map, long] = &view.maps[..] else { panic!("two of expected gradients") };
@@ -99,6 +127,8 @@ mod tests {
             (map.start, map.values.clone()),
             (1, vec![vec![1.5, 0.0, 0.0], vec![0.0, 0.0, -2.0]])
         );
+        let [rollout] = &view.rollouts[..] else { panic!("one roll-out") };
+        assert_eq!((rollout.start, rollout.context.clone()), (2, vec![0.25, 0.5]));
         assert_eq!((long.start, &long.values[0]), (0, &vec![3.0, 4.0, 5.0, 6.0]));
     }
 }

@@ -23,6 +23,7 @@ pub(crate) fn render(view: &View) -> Result<String, Error> {
         has_scatter => !view.charts.scatter.is_empty(),
         n_explained => view.charts.importance.as_ref().map(|importance| importance.n_series),
         explained_by => view.charts.importance.as_ref().map(|importance| &importance.quantity),
+        has_rollouts => view.charts.heat.as_ref().is_some_and(|heat| !heat.rollouts.is_empty()),
         network_alone => view.charts.heat.as_ref().map(|heat| &heat.explains),
         styles => safe(include_str!("report.css")),
         charts_json => Value::from_safe_string(script_json(&view.charts)),
@@ -56,7 +57,7 @@ mod tests {
     use super::*;
     use crate::view::{
         Heat, HeatView, ImportanceView, LimeView, Overview, PlanGroup, PlanView, ProductView,
-        Quality, SurrogateView, SurrogatesView, Swarm, SwarmGroup, Turner,
+        Quality, RolloutView, SurrogateView, SurrogatesView, Swarm, SwarmGroup, Turner,
     };
 
     /// A page in which every text that comes from outside is `text`.
@@ -142,7 +143,15 @@ mod tests {
             channels: vec![outside()],
             values: vec![vec![1.0]],
         };
-        HeatView { explains: outside(), maps: vec![map] }
+        let rollout = RolloutView {
+            series: outside(),
+            of: outside(),
+            start: 0,
+            context: vec![1.0],
+            statics: 0.0,
+            horizon: 0.0,
+        };
+        HeatView { explains: outside(), maps: vec![map], rollouts: vec![rollout] }
     }
 
     fn importance(text: &str) -> ImportanceView {

@@ -122,6 +122,25 @@ pub(crate) struct HeatView {
     pub explains: String,
     /// One a product and output.
     pub maps: Vec<Heat>,
+    /// Where attention goes, one a product.
+    pub rollouts: Vec<RolloutView>,
+}
+
+/// Attention by period; positions are those of [`Charts::days`].
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct RolloutView {
+    /// Series as text.
+    pub series: String,
+    /// Whose attention.
+    pub of: String,
+    /// Position of its first period.
+    pub start: usize,
+    /// Share of each period.
+    pub context: Vec<f32>,
+    /// Share of the derived numbers.
+    pub statics: f32,
+    /// Share of what is known of the horizon.
+    pub horizon: f32,
 }
 
 /// One map; positions are those of [`Charts::days`].

@@ -52,6 +52,15 @@ function drawHeat(place) {
     xaxis: axis(`first day of the ${charts.period}`, { type: "date" }), yaxis: axis("", { autorange: "reversed" }) }), settings);
 }
 
+function drawRollout(place) {
+  const map = charts.heat.rollouts[place], percent = (share) => `${(100 * share).toFixed(0)} %`;
+  byId("rollout-of").textContent = map.of;
+  byId("rollout-rest").textContent = `Derived numbers have ${percent(map.statics)}, and what is known of the ${charts.period}s to come ${percent(map.horizon)}.`;
+  Plotly.react("rollout", [{ type: "bar", x: charts.days.slice(map.start, map.start + map.context.length), y: map.context,
+    marker: { color: COLORS.ours }, hovertemplate: "%{x}: %{y:.1%}<extra></extra>" }], layout({ hovermode: "closest", showlegend: false,
+    xaxis: axis(`first day of the ${charts.period}`, { type: "date" }), yaxis: axis("share of attention", { tickformat: ".1%" }) }), settings);
+}
+
 function drawInGeneral() {
   const output = byId("general-output").selectedIndex;
   drawSwarm(output);
@@ -70,4 +79,10 @@ if (charts.importance && charts.heat) {
   byId("heat-map").replaceChildren(...charts.heat.maps.map((map) => new Option(`${map.series}: ${map.output}`)));
   byId("heat-map").addEventListener("change", (event) => drawHeat(event.target.selectedIndex));
   drawHeat(0);
+}
+
+if (charts.importance && charts.heat && charts.heat.rollouts.length) {
+  byId("rollout-map").replaceChildren(...charts.heat.rollouts.map((map) => new Option(map.series)));
+  byId("rollout-map").addEventListener("change", (event) => drawRollout(event.target.selectedIndex));
+  drawRollout(0);
 }
