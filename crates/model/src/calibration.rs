@@ -347,10 +347,11 @@ mod tests {
         assert!(found.trees > 1.5 * found.network && found.network > 0.2, "{found:?}");
         assert_eq!(found.builtin, 0.0);
         assert_eq!(found.of(&[1.0, 2.0], [&[], &[]]), [found.network, 2.0 * found.network]);
-        // Logarithms of the odds of who is right in 7 and in 9 of 10, since the votes are of 1.
+        // Logarithms of the odds of who is right in 7 and in 9 of 10, since the votes are of 1, pulled
+        // a little towards a sum of 1.
         let odds = |p: f32| (p / (1.0 - p)).ln();
-        assert!((found.network - odds(0.7)).abs() < 0.1, "{found:?}");
-        assert!((found.trees - odds(0.9)).abs() < 0.1, "{found:?}");
+        assert!((found.network - odds(0.7)).abs() < 0.15, "{found:?}");
+        assert!((found.trees - odds(0.9)).abs() < 0.15, "{found:?}");
         // Who errs more often than not is not heard, and a third who knows all is.
         let wrong: Vec<Vec<f32>> =
             trees.iter().map(|logits| logits.iter().map(|logit| -logit).collect()).collect();
