@@ -47,10 +47,11 @@ def network(random):
 
 
 class Server(service_pb2_grpc.GRPCInferenceServiceServicer):
-    """One model, `turns`. Answers raw bytes, as Triton does, or typed contents, as others do."""
+    """One model, `turns`. Answers raw bytes, as Triton does, or typed contents, as others do; with noise, if any."""
 
     def __init__(self, session, is_raw):
         self.session, self.is_raw, self.n_rows = session, is_raw, 0
+        self.noise, self.random = 0.0, numpy.random.default_rng(8)
 
     def ModelMetadata(self, request, context):
         if request.name != "turns":
@@ -65,6 +66,7 @@ class Server(service_pb2_grpc.GRPCInferenceServiceServicer):
         rows = numpy.array(tensor.contents.fp32_contents, "float32").reshape(list(tensor.shape))
         self.n_rows += len(rows)
         (answer,) = self.session.run(["p"], {"x": rows})
+        answer += self.noise * self.random.normal(size=answer.shape).astype("float32")
         response = service_pb2.ModelInferResponse(model_name="turns", model_version="1")
         output = response.outputs.add(name="p", datatype="FP32", shape=answer.shape)
         if self.is_raw:
@@ -131,10 +133,13 @@ def main():
             told = json.loads(sampled.stdout)
             for one, answer in zip(told["attributions"], told["answers"]):
                 assert abs(one["base_value"] + sum(one["values"]) - answer) < 1e-9 * max(1, abs(answer)), one
+            ours.noise = 0.05
+            noisy = attribute(program, url, table, 11, "--model", "turns")
+            assert noisy.returncode == 3 and "the same row alike" in noisy.stderr, noisy
             server.stop(None).wait()
             gone = attribute(program, url, table, 0, "--model", "turns")
             assert gone.returncode == 4, gone
-    print("a model that is gone, and one that is not there, are told")
+    print("a model that is gone, one that is not there, and one with noise, are told")
 
 
 if __name__ == "__main__":

@@ -3,12 +3,14 @@
 //! Series of the product's own category are clustered by the shape of their recent lives, and each
 //! cluster's medoid is a background row with the cluster's share as its weight (k-medoids, Kaufman
 //! & Rousseeuw 1987; Voronoi iteration, Park & Jun 2009). Rows are real histories, so no absence
-//! makes an input that never was.
+//! makes an input that never was. They are as they were known at the origin: what is sold, corrected
+//! or returned later changes neither which they are nor what they say.
 
 use lifecycle::{Digest, Period};
 use panel::{Channel, History};
 
 use crate::config::Config;
+use crate::players::Cut;
 
 /// Series that are clustered at most; more are sampled.
 const CANDIDATES_MAX: usize = 256;
@@ -24,43 +26,39 @@ const ROUNDS_MAX: usize = 20;
 
 /// Real series with weights.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Background<'a> {
-    /// The series; at least one.
-    pub histories: Vec<&'a History>,
+pub struct Background {
+    /// The series as they were known at the origin; at least one.
+    pub histories: Vec<History>,
     /// How much each speaks for; they sum to 1.
     pub weights: Vec<f64>,
 }
 
-impl<'a> Background<'a> {
-    /// Series that weigh the same.
-    pub fn even(histories: Vec<&'a History>) -> Self {
-        let weights = vec![1.0 / histories.len().max(1) as f64; histories.len()];
-        Self { histories, weights }
-    }
-
+impl Background {
     /// Medoids of the series like this one, at most as many as the configuration says; nothing
     /// where no other series can stand in.
     ///
-    /// Those of the same category, or else of the longest common part of its path, that began no
-    /// later, if there are at least twice as many as rows are wanted; else all.
+    /// Those that sold in the last 13 weeks, if this one did and there is any; else all that ever
+    /// sold. Of these, those of the same category, or else of the longest common part of its path,
+    /// that began no later, if there are at least twice as many as rows are wanted; else all.
     pub fn of(
         config: &Config,
-        histories: &'a [History],
+        histories: &[History],
         explained: &History,
-        origin: Period,
+        cut: Cut,
     ) -> Option<Self> {
-        let candidates = candidates(config, histories, explained, origin);
+        let candidates = candidates(config, histories, explained, cut);
         if candidates.is_empty() {
             return None;
         }
-        let points = standardised(candidates.iter().map(|of| shape(of, origin)).collect());
+        let points = standardised(candidates.iter().map(|of| shape(of, cut.origin)).collect());
         let (medoids, weights) = medoids(&points, config.n_background);
-        Some(Self { histories: medoids.into_iter().map(|at| candidates[at]).collect(), weights })
+        let histories = medoids.into_iter().map(|at| candidates[at].clone()).collect();
+        Some(Self { histories, weights })
     }
 
     /// Digest of what stands in: series, their inputs and weights.
     pub fn digest(&self) -> Digest {
-        let told = |(history, weight): (&&History, &f64)| {
+        let told = |(history, weight): (&History, &f64)| {
             let inputs = history.inputs_digest(&panel::Plan::default());
             format!("{} {inputs} {weight}", history.series)
         };
@@ -69,18 +67,14 @@ impl<'a> Background<'a> {
     }
 }
 
-/// Series that could stand in, in an order by seed and product.
-fn candidates<'a>(
+/// Series that could stand in, as known at the origin, in an order by seed and product.
+fn candidates(
     config: &Config,
-    histories: &'a [History],
+    histories: &[History],
     explained: &History,
-    origin: Period,
-) -> Vec<&'a History> {
-    let is_usable = |other: &&History| {
-        let sold = other.channel(Channel::Units).iter().any(|units| *units > 0.0);
-        other.series.product != explained.series.product && other.start <= origin && sold
-    };
-    let usable: Vec<&History> = histories.iter().filter(is_usable).collect();
+    cut: Cut,
+) -> Vec<History> {
+    let usable = usable(histories, explained, cut);
     let path = &explained.statics.category;
     let like = |depth: usize, is_as_old: bool| {
         let is_like = |other: &&&History| {
@@ -102,7 +96,35 @@ fn candidates<'a>(
         })
         .collect();
     keyed.sort_by_key(|(digest, _)| *digest);
-    keyed.into_iter().take(CANDIDATES_MAX).map(|(_, other)| other).collect()
+    let chosen = keyed.into_iter().take(CANDIDATES_MAX);
+    chosen.filter_map(|(_, other)| other.known_at(cut.origin)).collect()
+}
+
+/// Other products that sold in the last 13 weeks, if this one did and there is any; else all that
+/// ever sold.
+fn usable<'a>(histories: &'a [History], explained: &History, cut: Cut) -> Vec<&'a History> {
+    let others = || histories.iter().filter(|of| of.series.product != explained.series.product);
+    let selling: Vec<&History> = if has_sold(explained, cut.recent, cut.origin) {
+        others().filter(|other| has_sold(other, cut.recent, cut.origin)).collect()
+    } else {
+        Vec::new()
+    };
+    if selling.is_empty() {
+        others().filter(|other| has_sold(other, other.start, cut.origin)).collect()
+    } else {
+        selling
+    }
+}
+
+/// Whether units were sold from one period up to the origin, as was known there.
+fn has_sold(history: &History, from: Period, origin: Period) -> bool {
+    let later: Vec<_> = history.corrections.iter().filter(|of| of.known > origin).collect();
+    (0..=origin.since(from)).any(|back| {
+        let period = origin.plus(-back);
+        let corrected = later.iter().filter(|of| of.period == period);
+        let corrected: f32 = corrected.map(|of| of.change).sum();
+        history.value(Channel::Units, period) - corrected > 0.0
+    })
 }
 
 /// What a life looks like at an origin: units by block over their mean, price level, shares of
@@ -141,7 +163,8 @@ pub(crate) fn standardised(mut points: Vec<Vec<f64>>) -> Vec<Vec<f64>> {
 /// At most `n` points that lie in the middle of as many clusters, and the clusters' shares.
 ///
 /// Begins with the most central point and then always the one that helps most (BUILD of Kaufman &
-/// Rousseeuw), so there is no chance in it.
+/// Rousseeuw), so there is no chance in it. A point that speaks for none, being equal to another, is
+/// left out.
 pub(crate) fn medoids(points: &[Vec<f64>], n: usize) -> (Vec<usize>, Vec<f64>) {
     let apart = |(a, b): (&Vec<f64>, &Vec<f64>)| {
         a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt()
@@ -187,13 +210,13 @@ pub(crate) fn medoids(points: &[Vec<f64>], n: usize) -> (Vec<usize>, Vec<f64>) {
     for point in all {
         weights[home(&medoids, point)] += 1.0 / points.len() as f64;
     }
-    (medoids, weights)
+    medoids.into_iter().zip(weights).filter(|(_, weight)| *weight > 0.0).unzip()
 }
 
 #[cfg(test)]
 mod tests {
-    use lifecycle::Series;
-    use panel::Statics;
+    use lifecycle::{Frequency, Series};
+    use panel::{Correction, Statics};
 
     use super::*;
 
@@ -210,6 +233,11 @@ mod tests {
         }
     }
 
+    /// The cut whose last 13 weeks are the periods 93 to 105.
+    fn cut() -> Cut {
+        Cut::new(Frequency::Week, Period(105))
+    }
+
     #[test]
     fn medoids_are_the_middles_of_clusters() {
         let points: Vec<Vec<f64>> =
@@ -220,6 +248,9 @@ mod tests {
         assert!((weights.iter().sum::<f64>() - 1.0).abs() < 1e-12);
         assert!(weights.contains(&0.375));
         assert_eq!(super::medoids(&points[..1], 8), (vec![0], vec![1.0]));
+        let equal = [points[0].clone(), points[0].clone(), points[5].clone()];
+        let (medoids, weights) = super::medoids(&equal, 3);
+        assert_eq!((medoids.len(), weights.len()), (2, 2), "one of two equals speaks for both");
     }
 
     #[test]
@@ -233,7 +264,7 @@ mod tests {
             histories.push(history(&format!("lamp-{at}"), "lamps", |_| 1.0));
         }
         let config = Config { n_background: 2, ..Config::default() };
-        let background = Background::of(&config, &histories, &histories[0], Period(105));
+        let background = Background::of(&config, &histories, &histories[0], cut());
         let background = background.expect("there are others");
         let mut kinds: Vec<String> = background
             .histories
@@ -245,8 +276,50 @@ mod tests {
         for weight in &background.weights {
             assert!((weight - 0.5).abs() < 1e-9);
         }
-        let again = Background::of(&config, &histories, &histories[0], Period(105));
+        let again = Background::of(&config, &histories, &histories[0], cut());
         assert_eq!(again.expect("the same").digest(), background.digest());
-        assert_eq!(Background::of(&config, &histories[..1], &histories[0], Period(105)), None);
+        assert_eq!(Background::of(&config, &histories[..1], &histories[0], cut()), None);
+    }
+    #[test]
+    fn what_comes_after_the_origin_changes_nothing_of_what_stands_in() {
+        let mut histories = vec![history("own", "mugs", |_| 4.0)];
+        histories.extend(
+            (0..6).map(|at| history(&format!("mug-{at}"), "mugs", |week| (week % (at + 2)) as f32)),
+        );
+        histories.push(history("unborn", "mugs", |_| 0.0));
+        let config = Config { n_background: 3, ..Config::default() };
+        let background = |histories: &[History]| {
+            Background::of(&config, histories, &histories[0], cut()).expect("there are others")
+        };
+        let expected = background(&histories);
+        for history in &mut histories[1..] {
+            let units = &mut history.channels[Channel::Units as usize];
+            units[106..].fill(900.0);
+            // A return of the origin's week that becomes known two weeks later.
+            units[105] -= 1.0;
+            let (period, known) = (Period(105), Period(107));
+            history.corrections.push(Correction { period, known, change: -1.0 });
+        }
+        let found = background(&histories);
+        assert_eq!((&found, found.digest()), (&expected, expected.digest()));
+    }
+
+    #[test]
+    fn what_no_longer_sells_does_not_stand_in_for_what_sells() {
+        let is_early = |week: usize| f32::from(u8::from(week < 60));
+        let mut histories = vec![history("own", "mugs", |_| 4.0)];
+        histories.extend((0..9).map(|at| history(&format!("dead-{at}"), "mugs", is_early)));
+        let names = |histories: &[History], config: &Config| {
+            let found = Background::of(config, histories, &histories[0], cut());
+            let found = found.expect("there are others").histories;
+            found.iter().map(|of| of.series.to_string()).collect::<Vec<_>>()
+        };
+        let config = Config { n_background: 1, ..Config::default() };
+        let none_sells = names(&histories, &config);
+        assert!(none_sells[0].starts_with("dead"), "else nothing would stand in");
+        histories.push(history("lamp", "lamps", |_| 2.0));
+        assert_eq!(names(&histories, &config), ["lamp"]);
+        histories[0] = history("own", "mugs", is_early);
+        assert!(names(&histories, &config)[0].starts_with("dead"), "as the explained one");
     }
 }

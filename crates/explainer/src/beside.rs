@@ -16,6 +16,7 @@ use crate::explained::{Explained, InProcess};
 use crate::explanation::Explanation;
 use crate::gradients::{EXPLAINS, HeatMap, Maps, heat_maps};
 use crate::importance::{Traits, importance};
+use crate::players::Cut;
 use crate::rollout::rollout_map;
 use crate::surrogate::{FIDELITY_MIN, Lime, Surrogates, global};
 
@@ -40,7 +41,8 @@ pub(crate) struct Beside<'a> {
 
 impl Beside<'_> {
     /// Writes `importance.json`, `surrogates.json` and `gradients.json` of explanations and LIME weights,
-    /// both sorted by series; the series that were explained are among the first that are served.
+    /// both sorted by series; the series that were explained are among the first that are served. Of no
+    /// explanation there is no importance.
     pub(crate) fn write(
         &self,
         explanations: &[Explanation],
@@ -56,9 +58,11 @@ impl Beside<'_> {
         let traits = |(history, forecast): &(&History, &Forecast)| {
             (history.series.clone(), Traits::of(history, forecast))
         };
-        let traits = chosen.iter().map(traits).collect();
-        let in_general = importance(explanations, &traits, config.seed);
-        write_json(&output.join("importance.json"), &in_general)?;
+        if !explanations.is_empty() {
+            let traits = chosen.iter().map(traits).collect();
+            let in_general = importance(explanations, &traits, config.seed);
+            write_json(&output.join("importance.json"), &in_general)?;
+        }
         let surrogates = Surrogates {
             fidelity_min: FIDELITY_MIN,
             global: global(served, &explained.names(), panel.frequency, config.seed),
@@ -78,12 +82,14 @@ impl Beside<'_> {
     /// Maps of the gradients of one forecast.
     fn maps(&self, (history, forecast): (&History, &Forecast)) -> Vec<HeatMap> {
         let others = &self.panel.histories;
-        let background = Background::of(self.config, others, history, forecast.origin);
+        let cut = Cut::new(self.panel.frequency, forecast.origin);
+        let background = Background::of(self.config, others, history, cut);
         let Some(Background { histories, weights }) = background else { return Vec::new() };
         let window = |history: &History| self.explained.window(history, forecast.origin);
-        let others = histories.into_iter().map(window);
+        let others = histories.iter().map(window);
         let background: Vec<(Window, f64)> = others.zip(weights).collect();
-        heat_maps(self.model, &window(history), &background)
+        let names = self.explained.names();
+        heat_maps(self.model, (&window(history), &names), &background)
     }
 }
 

@@ -56,7 +56,13 @@ impl<'a> InProcess<'a> {
 
 impl Explained for InProcess<'_> {
     fn names(&self) -> Vec<String> {
-        output_names(self.variants.cutter().meta().settings.horizon)
+        let description = self.model.description();
+        let (has_heads, training) = (description.kind.has_heads(), &description.training);
+        let given = Given {
+            turns: has_heads && training.n_turn_rows > 0,
+            stages: has_heads && training.n_stage_rows > 0,
+        };
+        output_names(self.variants.cutter().meta().settings.horizon, given)
     }
 
     fn outputs(&self, histories: &[History], origin: Period) -> Result<Vec<Vec<f64>>, Error> {
@@ -75,11 +81,29 @@ impl Explained for InProcess<'_> {
 /// The outlook whose turns are explained: 13 weeks.
 pub(crate) const OUTLOOK: usize = 1;
 
-/// Names of [`outputs_of`], in its order.
-pub fn output_names(horizon: usize) -> Vec<String> {
+/// What a forecaster gives beside units.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Given {
+    /// Probabilities of turns.
+    pub turns: bool,
+    /// Probabilities of stages.
+    pub stages: bool,
+}
+
+impl Given {
+    /// All there is.
+    pub const ALL: Self = Self { turns: true, stages: true };
+}
+
+/// Names of [`outputs_of`] a forecaster that gives so much, in its order.
+pub fn output_names(horizon: usize, given: Given) -> Vec<String> {
     let mut names = vec![units_name(horizon)];
-    names.extend(Turn::ALL.map(|turn| turn_name(turn.name())));
-    names.push(now_name(Stage::Decline.name()));
+    if given.turns {
+        names.extend(Turn::ALL.map(|turn| turn_name(turn.name())));
+    }
+    if given.stages {
+        names.push(now_name(Stage::Decline.name()));
+    }
     names
 }
 
@@ -98,12 +122,76 @@ pub(crate) fn now_name(class: &str) -> String {
     format!("P({class} now)")
 }
 
-/// The explained outputs of one forecast; 0 where the forecaster does not give one.
+/// The explained outputs of one forecast, without those that the forecaster does not give: those are
+/// not 0.
 pub fn outputs_of(forecast: &Forecast) -> Vec<f64> {
     let total = |means: &[f32]| means.iter().map(|mean| f64::from(*mean)).sum::<f64>();
-    let mut outputs = vec![forecast.units.as_ref().map_or(0.0, |units| total(&units.means))];
-    outputs.extend(forecast.outlooks[OUTLOOK].turns.unwrap_or_default().map(f64::from));
-    let decline = forecast.stage_now.map_or(0.0, |stages| stages.of(Stage::Decline));
-    outputs.push(f64::from(decline));
+    let mut outputs: Vec<f64> = forecast.units.iter().map(|units| total(&units.means)).collect();
+    outputs.extend(forecast.outlooks[OUTLOOK].turns.iter().flatten().copied().map(f64::from));
+    outputs.extend(forecast.stage_now.map(|stages| f64::from(stages.of(Stage::Decline))));
     outputs
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use lifecycle::{Frequency, Series};
+    use model::{Description, Dimensions, Kind, Model, Size, initial_weights};
+    use panel::{
+        CONTEXT_INPUTS, Channel, Fitted, HORIZON_INPUTS, Panel, STATIC_INPUTS, Settings, Statics,
+        category_units,
+    };
+
+    use super::*;
+
+    fn panel() -> Panel {
+        let mut channels: [Vec<f32>; 8] = Default::default();
+        channels[Channel::Units as usize] = vec![4.0; 60];
+        let mug = History {
+            series: Series::of("mug"),
+            statics: Statics::default(),
+            start: Period(0),
+            channels,
+            corrections: Vec::new(),
+            given_stage: Vec::new(),
+        };
+        Panel {
+            frequency: Frequency::Week,
+            start: Period(0),
+            n_periods: 60,
+            units_per_one: 1.0,
+            share_depth: 0,
+            all_lives_ended: false,
+            histories: vec![mug],
+        }
+    }
+
+    #[test]
+    fn what_a_model_has_not_learnt_is_no_output() {
+        let settings = Settings::default_for(Frequency::Week);
+        let dimensions = Dimensions {
+            context: settings.context,
+            horizon: settings.horizon,
+            n_context_inputs: CONTEXT_INPUTS.len(),
+            n_static_inputs: STATIC_INPUTS.len(),
+            n_horizon_inputs: HORIZON_INPUTS.len(),
+        };
+        let panel = panel();
+        let categories = category_units(&panel);
+        for (n_turn_rows, n_stage_rows, n_outputs) in [(1, 1, 5), (1, 0, 4), (0, 1, 2), (0, 0, 1)] {
+            let mut description = Description::new(Kind::Lstm, Size::Tiny, dimensions);
+            description.training.n_turn_rows = n_turn_rows;
+            description.training.n_stage_rows = n_stage_rows;
+            let network = description.network().expect("a network");
+            let weights = initial_weights(&network.layout(), 1);
+            let fitted = Fitted::unfitted(Frequency::Week);
+            let model = Arc::new(Model::new(description, &network, weights, fitted));
+            let meta = panel.meta(model.settings(settings));
+            let explained = InProcess::new(&model, &meta, &categories);
+            let outputs = explained.outputs(&panel.histories, Period(55)).expect("a model");
+            assert_eq!((explained.names().len(), outputs[0].len()), (n_outputs, n_outputs));
+            assert!(outputs[0][1..].iter().all(|probability| *probability > 0.0), "{outputs:?}");
+        }
+    }
 }

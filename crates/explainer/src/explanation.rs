@@ -28,10 +28,10 @@ pub struct Question<'a> {
     pub config: &'a Config,
     /// The function that is explained.
     pub explained: &'a dyn Explained,
-    /// Whose forecast.
+    /// Whose forecast, as was known at the origin.
     pub history: &'a History,
     /// What stands in for what is absent.
-    pub background: Background<'a>,
+    pub background: Background,
     /// From which origin.
     pub cut: Cut,
 }
@@ -101,11 +101,15 @@ impl Explanation {
     /// answers.
     pub(crate) fn published_as(self, published: Vec<f64>) -> Result<Self, Error> {
         for (at, attribution) in self.attributions.iter().enumerate() {
-            if attribution.gap(published[at]) > PUBLISHED_GAP_MAX {
+            // Another model may not have given this output.
+            let of_output = published.get(at).copied().unwrap_or(f64::NAN);
+            // Written so that what is no number is refused, too.
+            let is_same = attribution.gap(of_output) <= PUBLISHED_GAP_MAX;
+            if !is_same {
                 return Err(Error::OtherForecasts {
                     series: self.series,
                     output: self.outputs[at].clone(),
-                    published: published[at],
+                    published: of_output,
                     answered: self.served[at],
                 });
             }
@@ -253,6 +257,10 @@ mod tests {
         };
         let published = explanation.clone().published_as(vec![200.01]).expect("rounding");
         assert_eq!(published.served, [200.01]);
+        for no_number in [f64::NAN, f64::INFINITY] {
+            explanation.clone().published_as(vec![no_number]).expect_err("no number");
+        }
+        explanation.clone().published_as(Vec::new()).expect_err("not published");
         let error = explanation.published_as(vec![201.0]).expect_err("another model");
         assert_eq!(error.kind(), lifecycle::ErrorKind::Data);
         let told = "series `mug`, output `units`: published is 201, the model answers 200";

@@ -25,7 +25,7 @@ impl<'a> Game<'a> {
     pub fn new(
         explained: &'a dyn Explained,
         history: &'a History,
-        background: &'a Background<'_>,
+        background: &'a Background,
         (players, cut): (Vec<Player>, Cut),
     ) -> Self {
         let swaps = background.histories.iter().map(|other| Swap::new(history, other, cut));

@@ -19,7 +19,7 @@ use model::{
 use panel::{CONTEXT_INPUTS, HORIZON_INPUTS, Window};
 use serde::{Deserialize, Serialize};
 
-use crate::explained::{OUTLOOK, output_names};
+use crate::explained::{Given, OUTLOOK, output_names};
 use crate::rollout::RolloutMap;
 
 /// Points of a path.
@@ -79,25 +79,30 @@ struct Path {
     values: Vec<Vec<f64>>,
 }
 
-/// Maps of all outputs of one product's window against background windows with weights that sum to 1:
-/// expected gradients over all, and integrated ones from the heaviest. Empty from a network that sees
-/// no context.
+/// Maps of the named outputs of one product's window against background windows with weights that sum
+/// to 1: expected gradients over all, and integrated ones from the heaviest. Empty from a network that
+/// sees no context.
 ///
 /// # Panics
 ///
 /// If there is no background, or one's context is of another length.
-pub fn heat_maps(model: &Model, window: &Window, background: &[(Window, f64)]) -> Vec<HeatMap> {
+pub fn heat_maps(
+    model: &Model,
+    (window, wanted): (&Window, &[String]),
+    background: &[(Window, f64)],
+) -> Vec<HeatMap> {
     let paths: Option<Vec<Path>> =
         background.iter().map(|(other, _)| path(model, window, other)).collect();
     let Some(paths) = paths else { return Vec::new() };
     let answer = answers(&model.outputs_as(&[window], window), window).remove(0);
-    let names = output_names(window.horizon.len() / HORIZON_INPUTS.len());
+    let names = output_names(window.horizon.len() / HORIZON_INPUTS.len(), Given::ALL);
     let weights: Vec<f64> = background.iter().map(|(_, weight)| *weight).collect();
     let heaviest = (0..weights.len()).rev().max_by(|a, b| weights[*a].total_cmp(&weights[*b]));
     let alone: Vec<f64> =
         (0..weights.len()).map(|at| f64::from(u8::from(Some(at) == heaviest))).collect();
     let mut maps = Vec::new();
-    for (output, name) in names.iter().enumerate() {
+    let names = names.iter().enumerate().filter(|(_, name)| wanted.contains(name));
+    for (output, name) in names {
         for (gradient, weights) in [(Gradient::Expected, &weights), (Gradient::Integrated, &alone)]
         {
             let mut values = vec![0.0; window.context.len()];
@@ -181,7 +186,7 @@ fn table(values: &[f64]) -> (Vec<String>, Vec<Vec<f32>>) {
 fn answers(raw: &Outputs, window: &Window) -> Vec<Vec<f64>> {
     if raw.turns.is_empty() {
         // The dense network has no other outputs, and no map.
-        return vec![vec![0.0; output_names(0).len()]];
+        return vec![vec![0.0; output_names(0, Given::ALL).len()]];
     }
     let answer = |row: Row<'_>| {
         let steps = row.units.chunks_exact(N_UNIT_OUTPUTS).take(n_steps(window));
@@ -300,8 +305,9 @@ mod tests {
             let own = window(1, 15);
             // One that is older and one that is younger: attention sees neither differently.
             let background = [(window(2, 24), 0.25), (window(3, 6), 0.75)];
-            let maps = heat_maps(&model, &own, &background);
-            assert_eq!(maps.len(), 2 * output_names(5).len());
+            let names = output_names(5, Given::ALL);
+            let maps = heat_maps(&model, (&own, &names), &background);
+            assert_eq!(maps.len(), 2 * names.len());
             for map in &maps {
                 let HeatMap { output, gradient, base, answer, gap, .. } = map;
                 let sum: f64 = map.values.iter().flatten().map(|value| f64::from(*value)).sum();
@@ -312,11 +318,13 @@ mod tests {
                 assert!((sum - (answer - base)).abs() < gap + 0.002 * size, "{output}");
                 assert_eq!(map.values.len(), CONTEXT);
             }
-            let heaviest = heat_maps(&model, &own, &[(window(3, 6), 1.0)]);
+            let heaviest = heat_maps(&model, (&own, &names), &[(window(3, 6), 1.0)]);
             for (map, alone) in maps.iter().zip(&heaviest) {
                 let is_alone = map.gradient == Gradient::Integrated;
                 assert_eq!(map.values == alone.values, is_alone, "{:?}", map.gradient);
             }
+            let few = heat_maps(&model, (&own, &names[..1]), &background);
+            assert_eq!(few, maps[..2], "an output that is not given has no map");
         }
     }
 

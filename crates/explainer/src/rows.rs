@@ -18,6 +18,9 @@ use crate::method::Effort;
 /// Rows that are clustered at most: those at equal distances in the table.
 const CANDIDATES_MAX: usize = 256;
 
+/// What a model may answer apart for one row, as a share of its answers: more than rounding of 32 bits.
+const NOISE_MAX: f64 = 1e-4;
+
 /// Columns that are credited together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Group {
@@ -37,7 +40,7 @@ pub struct RowQuestion<'a> {
     /// Which row.
     pub row: usize,
     /// All rows: what stands in is found among the others. Shape `[n_rows, n_columns]`.
-    pub rows: &'a [Vec<f32>],
+    pub rows: &'a [Vec<f64>],
 }
 
 /// A row explained.
@@ -76,14 +79,34 @@ pub enum RowError<E> {
     /// The model did not answer.
     #[error("the model failed")]
     Model(#[source] E),
+    /// It answers the same row in two ways, so nothing would add up to its answer.
+    #[error(
+        "the model does not answer the same row alike: output {output} is {once}, asked again {again}"
+    )]
+    Unsteady {
+        /// Which output, from 0.
+        output: usize,
+        /// What it was for the row alone.
+        once: f64,
+        /// What it was among other rows.
+        again: f64,
+    },
+    /// It answers with another number of outputs than for the row that is explained.
+    #[error("the model answers {found} outputs for one row and {expected} for another")]
+    Outputs {
+        /// For the row that is explained.
+        expected: usize,
+        /// For another one.
+        found: usize,
+    },
 }
 
 impl RowQuestion<'_> {
     /// Splits every output over the players. `answer` has the model's outputs for many rows, in their
-    /// order and always as many for a row.
+    /// order.
     pub fn answer<E>(
         &self,
-        mut answer: impl FnMut(&[Vec<f32>]) -> Result<Vec<Vec<f64>>, E>,
+        mut answer: impl FnMut(&[Vec<f64>]) -> Result<Vec<Vec<f64>>, E>,
     ) -> Result<RowExplanation, RowError<E>> {
         let Self { config, groups, row, rows } = *self;
         self.validate()?;
@@ -98,11 +121,16 @@ impl RowQuestion<'_> {
             let altered = coalitions.iter().flat_map(|coalition| {
                 background.iter().map(|other| self.altered(coalition, &rows[*other]))
             });
-            let outputs = answer(&altered.collect::<Vec<_>>())?;
-            Ok(outputs.chunks(background.len()).map(|some| mean(some, &weights)).collect())
+            let outputs = answer(&altered.collect::<Vec<_>>()).map_err(RowError::Model)?;
+            if let Some(other) = outputs.iter().find(|row| row.len() != answers.len()) {
+                return Err(RowError::Outputs { expected: answers.len(), found: other.len() });
+            }
+            let means: Vec<_> =
+                outputs.chunks(background.len()).map(|some| mean(some, &weights)).collect();
+            steady(&answers, coalitions, &means)?;
+            Ok(means)
         };
-        let found = estimate(effort.method, groups.len(), &limits, outputs, |_| {});
-        let found = found.map_err(RowError::Model)?;
+        let found = estimate(effort.method, groups.len(), &limits, outputs, |_| {})?;
         let relative_error = found.relative_error().min(f64::MAX);
         let Estimate { attributions, interactions, quantile, n_evaluations, end } = found;
         Ok(RowExplanation {
@@ -150,14 +178,13 @@ impl RowQuestion<'_> {
         let others: Vec<usize> = (0..self.rows.len()).filter(|other| *other != self.row).collect();
         let n = others.len().min(CANDIDATES_MAX);
         let some: Vec<usize> = (0..n).map(|at| others[at * others.len() / n]).collect();
-        let point = |other: &usize| self.rows[*other].iter().map(|x| f64::from(*x)).collect();
-        let points = standardised(some.iter().map(point).collect());
+        let points = standardised(some.iter().map(|other| self.rows[*other].clone()).collect());
         let (found, weights) = medoids(&points, self.config.n_background);
         (found.into_iter().map(|at| some[at]).collect(), weights)
     }
 
     /// The row with every absent player replaced by another row's.
-    fn altered(&self, coalition: &Coalition, other: &[f32]) -> Vec<f32> {
+    fn altered(&self, coalition: &Coalition, other: &[f64]) -> Vec<f64> {
         let mut altered = self.rows[self.row].clone();
         let absent = self.groups.iter().zip(coalition).filter(|(_, is_present)| !**is_present);
         for column in absent.flat_map(|(group, _)| &group.columns) {
@@ -165,6 +192,24 @@ impl RowQuestion<'_> {
         }
         altered
     }
+}
+
+/// Checks that everybody together gives the answer for the row alone, as far as rounding allows: the
+/// first batch has everybody and nobody, which say how large outputs are.
+fn steady<E>(
+    answers: &[f64],
+    coalitions: &[Coalition],
+    means: &[Vec<f64>],
+) -> Result<(), RowError<E>> {
+    let everybody = coalitions.iter().position(|coalition| coalition.iter().all(|is_in| *is_in));
+    let Some(everybody) = everybody else { return Ok(()) };
+    for (output, (once, again)) in answers.iter().zip(&means[everybody]).enumerate() {
+        let size = means.iter().map(|mean| mean[output].abs()).fold(once.abs(), f64::max);
+        if (once - again).abs() > NOISE_MAX * size {
+            return Err(RowError::Unsteady { output, once: *once, again: *again });
+        }
+    }
+    Ok(())
 }
 
 fn mean(outputs: &[Vec<f64>], weights: &[f64]) -> Vec<f64> {
@@ -178,9 +223,9 @@ mod tests {
 
     use super::*;
 
-    fn rows() -> Vec<Vec<f32>> {
+    fn rows() -> Vec<Vec<f64>> {
         (0..40_u16)
-            .map(|row| (0..4_u16).map(|at| f32::from((row * 7 + at * 11) % 13)).collect())
+            .map(|row| (0..4_u16).map(|at| f64::from((row * 7 + at * 11) % 13)).collect())
             .collect()
     }
 
@@ -190,12 +235,8 @@ mod tests {
     }
 
     /// Linear in all but the product of the last two.
-    fn model(rows: &[Vec<f32>]) -> Vec<Vec<f64>> {
-        let of = |row: &Vec<f32>| {
-            let x: Vec<f64> = row.iter().map(|x| f64::from(*x)).collect();
-            vec![3.0 * x[0] - x[1] + x[2] * x[3], x[1]]
-        };
-        rows.iter().map(of).collect()
+    fn model(rows: &[Vec<f64>]) -> Vec<Vec<f64>> {
+        rows.iter().map(|x| vec![3.0 * x[0] - x[1] + x[2] * x[3], x[1]]).collect()
     }
 
     #[test]
@@ -206,11 +247,10 @@ mod tests {
         let found = question.answer(|rows| Ok::<_, Infallible>(model(rows))).expect("answers");
         let mean_of = |column: usize| {
             let rows = found.background.iter().zip(&found.background_weights);
-            rows.map(|(row, weight)| weight * f64::from(rows_at(&question, *row, column)))
-                .sum::<f64>()
+            rows.map(|(row, weight)| weight * question.rows[*row][column]).sum::<f64>()
         };
         let [first, second] = &found.attributions[..] else { panic!("two outputs") };
-        let own = |column: usize| f64::from(rows[5][column]);
+        let own = |column: usize| rows[5][column];
         assert!((first.values[0] - 3.0 * (own(0) - mean_of(0))).abs() < 1e-9);
         assert!((first.values[1] + (own(1) - mean_of(1))).abs() < 1e-9);
         assert!(second.values[0].abs() < 1e-12 && second.values[2].abs() < 1e-12);
@@ -221,8 +261,44 @@ mod tests {
         assert_eq!((found.method, found.end), (Method::Exact, EstimateEnd::Complete));
     }
 
-    fn rows_at(question: &RowQuestion<'_>, row: usize, column: usize) -> f32 {
-        question.rows[row][column]
+    #[test]
+    fn columns_that_differ_beyond_32_bits_are_told_apart() {
+        let second = |row: u32| vec![1_767_225_600.0 + f64::from(row)];
+        let rows: Vec<Vec<f64>> = (0..9).map(second).collect();
+        let groups = [Group { name: "second".to_owned(), columns: vec![0] }];
+        let config = Config { n_background: 1, ..Config::default() };
+        let question = RowQuestion { config: &config, groups: &groups, row: 0, rows: &rows };
+        let after = |rows: &[Vec<f64>]| {
+            Ok::<_, Infallible>(rows.iter().map(|row| vec![row[0] - 1_767_225_600.0]).collect())
+        };
+        let found = question.answer(after).expect("answers");
+        assert_eq!(found.attributions[0].values, [-(found.background[0] as f64)]);
+    }
+
+    #[test]
+    fn a_model_with_noise_or_with_other_outputs_is_refused() {
+        let (rows, groups) = (rows(), columns(["a", "b", "c", "d"]));
+        let config = Config::default();
+        let question = RowQuestion { config: &config, groups: &groups, row: 5, rows: &rows };
+        // Each call answers a little more.
+        let told = |each: f64| {
+            let mut more = 0.0;
+            question.answer(|rows| {
+                more += each;
+                let mut answers = model(rows);
+                for row in &mut answers {
+                    row[1] += more;
+                }
+                Ok::<_, Infallible>(answers)
+            })
+        };
+        told(1e-6).expect("that is rounding");
+        let error = told(0.1).expect_err("noise");
+        assert!(matches!(error, RowError::Unsteady { output: 1, .. }), "{error}");
+        let wider = question
+            .answer(|rows| Ok::<_, Infallible>(vec![vec![0.0; rows.len().min(2)]; rows.len()]));
+        let error = wider.expect_err("one output, then two");
+        assert!(matches!(error, RowError::Outputs { expected: 1, found: 2 }), "{error}");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use artifacts::Folders;
 use lifecycle::{Digest, Forecast, Period, Progress, Series};
-use panel::History;
+use panel::{Channel, History, Panel};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use tables::{AttributionRow, CounterfactualRow, FeaturesDir};
@@ -49,6 +49,10 @@ impl<'a> Inputs<'a> {
     }
 }
 
+/// What is said where nothing could be explained.
+const NO_BACKGROUND: &str = "nothing stands in for what is absent: at least two products that have \
+    sold and one forecast of them are needed";
+
 /// All explanations of a run; `explanations.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
@@ -58,9 +62,13 @@ pub struct Summary {
     pub attribution_gap_max: f64,
     /// The explanations, sorted by series.
     pub explanations: Vec<Explanation>,
+    /// Why there are none; left out where there are some.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub none_because: Option<String>,
 }
 
-/// Explains the latest forecasts of the best-selling series.
+/// Explains the latest forecasts of the best-selling series; none is no error, for plans and reports
+/// do without.
 pub fn run(
     config: &Config,
     inputs: &Inputs<'_>,
@@ -78,15 +86,13 @@ pub fn run(
     let served = latest_forecasts(inputs.forecasts)?;
     let explained = InProcess::new(&model, &meta, &categories);
 
-    let all = best_selling(&panel.histories, &served, usize::MAX);
+    let all = best_selling(&panel, &served);
     let chosen = &all[..all.len().min(config.n_series)];
-    if chosen.is_empty() {
-        return Err(Error::NothingToExplain);
-    }
     let one = |(history, forecast): &(&History, &Forecast)| {
-        let background = Background::of(config, &panel.histories, history, forecast.origin);
-        let Some(background) = background else { return Ok(None) };
         let cut = Cut::new(panel.frequency, forecast.origin);
+        let Some(history) = &history.known_at(cut.origin) else { return Ok(None) };
+        let background = Background::of(config, &panel.histories, history, cut);
+        let Some(background) = background else { return Ok(None) };
         let question = Question { config, explained: &explained, history, background, cut };
         let explanation = question.answer()?.published_as(outputs_of(forecast))?;
         let words = words(&explanation);
@@ -107,9 +113,6 @@ pub fn run(
     }
     progress.report("explain", chosen.len() as u64, chosen.len() as u64);
     explanations.sort_by(|a, b| a.0.series.cmp(&b.0.series));
-    if explanations.is_empty() {
-        return Err(Error::NothingToExplain);
-    }
     let (explanations, others): (Vec<_>, Vec<_>) = explanations.into_iter().unzip();
     let (limes, counterfactuals): (Vec<_>, Vec<_>) = others.into_iter().unzip();
     write_counterfactuals(output, &counterfactuals.into_iter().flatten().collect::<Vec<_>>())?;
@@ -119,17 +122,20 @@ pub fn run(
     write(output, explanations)
 }
 
-/// Series with the most units in the 13 weeks up to the origin, with their forecasts.
+/// All series with their forecasts, those first that had sold the most units in the last 13 weeks, as
+/// known at the origin.
 fn best_selling<'a>(
-    histories: &'a [History],
+    panel: &'a Panel,
     forecasts: &'a BTreeMap<Series, Forecast>,
-    n_series: usize,
 ) -> Vec<(&'a History, &'a Forecast)> {
+    let n_recent = panel.frequency.periods_of_weeks(13) as i32;
     let units = |history: &History, origin: Period| {
-        let values = (0..13).map(|back| history.value(panel::Channel::Units, origin.plus(-back)));
+        let Some(known) = history.known_at(origin) else { return 0.0 };
+        let values = (0..n_recent).map(|back| known.value(Channel::Units, origin.plus(-back)));
         values.filter(|units| units.is_finite()).map(f64::from).sum::<f64>()
     };
-    let mut known: Vec<(f64, &History, &Forecast)> = histories
+    let mut known: Vec<(f64, &History, &Forecast)> = panel
+        .histories
         .iter()
         .filter_map(|history| {
             let forecast = forecasts.get(&history.series)?;
@@ -137,7 +143,7 @@ fn best_selling<'a>(
         })
         .collect();
     known.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.series.cmp(&b.1.series)));
-    known.into_iter().take(n_series).map(|(_, history, forecast)| (history, forecast)).collect()
+    known.into_iter().map(|(_, history, forecast)| (history, forecast)).collect()
 }
 
 fn latest_forecasts(directory: &Path) -> Result<BTreeMap<Series, Forecast>, Error> {
@@ -174,6 +180,7 @@ fn write(output: &Path, explanations: Vec<Explanation>) -> Result<Summary, Error
     let summary = Summary {
         n_series: explanations.len(),
         attribution_gap_max: gaps.fold(0.0, f64::max),
+        none_because: explanations.is_empty().then(|| NO_BACKGROUND.to_owned()),
         explanations,
     };
     write_json(output.join("explanations.json"), &summary)?;

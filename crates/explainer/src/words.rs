@@ -225,7 +225,7 @@ mod tests {
 
     use super::*;
     use crate::estimator::{Interactions, Method};
-    use crate::explained::output_names;
+    use crate::explained::{Given, output_names};
     use crate::explanation::Quantity;
     use crate::players::Family;
 
@@ -297,7 +297,7 @@ mod tests {
         }
         assert_eq!(in_chinese("price before (Owen)"), "价格（更早）（欧文值）");
         assert_eq!(in_chinese("weather"), "weather");
-        for name in output_names(13) {
+        for name in output_names(13, Given::ALL) {
             assert_ne!(output_in_chinese(&name), name, "{name}");
         }
     }

@@ -3,11 +3,13 @@
 //! The model stands behind the Open Inference Protocol, so any server of it will do: Triton, `KServe`,
 //! `MLServer`, `OpenVINO`. It is asked for many rows at once; what is told is [`explainer::rows`]' matter.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use anyhow::{Context, bail, ensure};
 use explainer::estimator::Method;
 use explainer::rows::{Group, RowError, RowExplanation, RowQuestion};
+use lifecycle::{ErrorKind, Invalid};
 use serde::Serialize;
 use wire::inference::grpc_inference_service_client::GrpcInferenceServiceClient;
 use wire::inference::model_infer_request::{InferInputTensor, InferRequestedOutputTensor};
@@ -109,13 +111,38 @@ pub(crate) async fn attribute(flags: AttributeFlags) -> Result<Attributed, Failu
     };
     let explained = tokio::task::spawn_blocking(work).await;
     let explanation = explained.map_err(|error| Failure::internal(error.into()))?;
-    let explanation = explanation.map_err(|error| match error {
-        RowError::Question(error) => error.into(),
-        RowError::Model(failure) => failure,
-    })?;
+    let explanation = explanation.map_err(unexplained)?;
     let outputs = model.names(explanation.answers.len());
     let AttributeFlags { model, server, row, .. } = flags;
     Ok(Attributed { model, server, row, outputs, explanation })
+}
+
+/// Why a row was not explained, told by flags.
+fn unexplained(error: RowError<Failure>) -> Failure {
+    use explainer::Error;
+    match error {
+        RowError::Question(Error::Config(Invalid { field, reason })) => {
+            let flag = match &*field {
+                "n_background" => "background",
+                "players" => "player",
+                "evaluations_max" => "evaluations-max",
+                other => other,
+            };
+            Failure::usage(anyhow::anyhow!("--{flag}: {reason}"))
+        }
+        RowError::Question(Error::Budget { given, n_players, least }) => {
+            let reason = format!("{given}: {n_players} players need at least {least}");
+            Failure::usage(anyhow::anyhow!("--evaluations-max {reason}"))
+        }
+        RowError::Question(error) => error.into(),
+        RowError::Model(failure) => failure,
+        other => unfit(anyhow::Error::msg(other.to_string())),
+    }
+}
+
+/// An answer that nothing can be made of.
+fn unfit(error: anyhow::Error) -> Failure {
+    Failure { kind: ErrorKind::Data, error }
 }
 
 impl Attributed {
@@ -138,6 +165,9 @@ impl Attributed {
         let RowExplanation { n_evaluations, relative_error, method, .. } = &self.explanation;
         let percent = 100.0 * relative_error;
         let _ = writeln!(text, "{method}, {n_evaluations} rows asked, error within {percent:.1} %");
+        if *relative_error > 0.0 {
+            text.push_str("± is half the width of a 95 % interval\n");
+        }
         text
     }
 }
@@ -153,6 +183,7 @@ fn groups(named: &[String], columns: &[String]) -> anyhow::Result<Vec<Group>> {
         let (name, members) = given
             .split_once('=')
             .with_context(|| format!("--player `{given}` is not NAME=COLUMN,COLUMN"))?;
+        ensure!(!name.is_empty(), "--player `{given}` has no name");
         let members = members.split(',').map(position).collect::<anyhow::Result<_>>()?;
         groups.push(Group { name: name.to_owned(), columns: members });
     }
@@ -160,6 +191,10 @@ fn groups(named: &[String], columns: &[String]) -> anyhow::Result<Vec<Group>> {
         if !groups.iter().any(|group| group.columns.contains(&at)) {
             groups.push(Group { name: column.clone(), columns: vec![at] });
         }
+    }
+    let mut names = BTreeSet::new();
+    for Group { name, .. } in &groups {
+        ensure!(names.insert(name), "--player: two players would be named `{name}`");
     }
     Ok(groups)
 }
@@ -205,7 +240,7 @@ impl Model {
     }
 
     /// The model's outputs for rows.
-    async fn answer(&self, rows: &[Vec<f32>]) -> Result<Vec<Vec<f64>>, Failure> {
+    async fn answer(&self, rows: &[Vec<f64>]) -> Result<Vec<Vec<f64>>, Failure> {
         let mut client = GrpcInferenceServiceClient::new(self.server.channel());
         let mut all = Vec::with_capacity(rows.len());
         for some in rows.chunks(BATCH) {
@@ -213,20 +248,18 @@ impl Model {
             let answered = answered.map_err(|status| self.server.refused(&status))?.into_inner();
             let outputs = self.outputs(&answered, some.len());
             let context = || format!("model `{}`", self.name);
-            all.extend(outputs.with_context(context).map_err(Failure::internal)?);
+            all.extend(outputs.with_context(context).map_err(unfit)?);
         }
         Ok(all)
     }
 
-    fn request(&self, rows: &[Vec<f32>]) -> ModelInferRequest {
+    fn request(&self, rows: &[Vec<f64>]) -> ModelInferRequest {
         let values = rows.iter().flatten().copied();
         let contents = if self.input.datatype == "FP64" {
-            InferTensorContents {
-                fp64_contents: values.map(f64::from).collect(),
-                ..Default::default()
-            }
+            InferTensorContents { fp64_contents: values.collect(), ..Default::default() }
         } else {
-            InferTensorContents { fp32_contents: values.collect(), ..Default::default() }
+            let values = values.map(|value| value as f32).collect();
+            InferTensorContents { fp32_contents: values, ..Default::default() }
         };
         let shape = [rows.len(), rows.first().map_or(0, Vec::len)].map(|n| n as i64).to_vec();
         let (name, datatype) = (self.input.name.clone(), self.input.datatype.clone());
@@ -257,10 +290,21 @@ impl Model {
             ("FP64", None) => contents.fp64_contents,
             (other, _) => bail!("output `{}` is {other}, neither FP32 nor FP64", self.output),
         };
+        let n_outputs = width(&output.shape, n_rows).with_context(|| {
+            let (name, shape) = (&self.output, &output.shape);
+            format!(
+                "output `{name}` has shape {shape:?} for {n_rows} rows, neither [{n_rows}] nor \
+                [{n_rows}, outputs]"
+            )
+        })?;
         let n = values.len();
-        ensure!(n > 0 && n.is_multiple_of(n_rows), "it answered {n_rows} rows with {n} numbers");
+        ensure!(
+            n_rows.checked_mul(n_outputs) == Some(n),
+            "it has {n} numbers for shape {:?}",
+            output.shape
+        );
         ensure!(values.iter().all(|value| value.is_finite()), "an answer is not finite");
-        Ok(values.chunks(n / n_rows).map(<[f64]>::to_vec).collect())
+        Ok(values.chunks(n_outputs).map(<[f64]>::to_vec).collect())
     }
 
     fn names(&self, n_outputs: usize) -> Vec<String> {
@@ -287,6 +331,16 @@ fn chosen(
     found.cloned().with_context(|| format!("--{kind}: choose one of {}", names.join(", ")))
 }
 
+/// Outputs of a row, by the shape of an answer: at least one.
+fn width(shape: &[i64], n_rows: usize) -> Option<usize> {
+    let (n, width) = match *shape {
+        [n] => (n, 1),
+        [n, width] => (n, usize::try_from(width).ok()?),
+        _ => return None,
+    };
+    (usize::try_from(n) == Ok(n_rows) && width > 0).then_some(width)
+}
+
 /// Little-endian numbers of `N` bytes.
 fn read<const N: usize>(raw: &[u8], number: impl Fn([u8; N]) -> f64) -> Vec<f64> {
     let (chunks, _) = raw.as_chunks::<N>();
@@ -295,6 +349,8 @@ fn read<const N: usize>(raw: &[u8], number: impl Fn([u8; N]) -> f64) -> Vec<f64>
 
 #[cfg(test)]
 mod tests {
+    use wire::inference::model_infer_response::InferOutputTensor;
+
     use super::*;
 
     #[test]
@@ -304,10 +360,96 @@ mod tests {
         let told: Vec<(&str, &[usize])> =
             found.iter().map(|group| (&*group.name, &group.columns[..])).collect();
         assert_eq!(told, [("colour", &[1, 2][..]), ("price", &[0][..])]);
-        for wrong in ["colour", "colour=green"] {
+        for wrong in ["colour", "colour=green", "=red"] {
             let error = groups(&[wrong.to_owned()], &columns).expect_err(wrong).to_string();
             assert!(error.contains("--player"), "{error}");
         }
+    }
+
+    #[test]
+    fn two_players_of_one_name_are_refused() {
+        let columns = ["price", "red", "blue"].map(str::to_owned);
+        for wrong in [&["x=red", "x=blue"][..], &["price=red,blue"]] {
+            let named: Vec<String> = wrong.iter().copied().map(str::to_owned).collect();
+            let error = groups(&named, &columns).expect_err("one name twice").to_string();
+            assert!(error.contains("two players would be named"), "{error}");
+        }
+        let both = ["red=red".to_owned(), "price=price,blue".to_owned()];
+        assert_eq!(groups(&both, &columns).expect("two names").len(), 2);
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_by_its_flag() {
+        let told = |error| {
+            let Failure { kind, error } = unexplained(RowError::Question(error));
+            assert_eq!(kind, ErrorKind::Usage);
+            error.to_string()
+        };
+        let config = explainer::Config { n_background: 99, ..Default::default() };
+        let invalid = config.validate().expect_err("99 rows");
+        assert_eq!(told(invalid.into()), "--background: 99 must be between 1 and 32");
+        let players = Invalid::new("players", "17 are not 1 to 16: group columns");
+        assert_eq!(told(players.into()), "--player: 17 are not 1 to 16: group columns");
+        let budget = explainer::Error::Budget { given: 3, n_players: 7, least: 57 };
+        assert_eq!(told(budget), "--evaluations-max 3: 7 players need at least 57");
+    }
+
+    /// A model of two columns that is asked by nobody.
+    fn model(datatype: &str) -> Model {
+        let tensor = TensorMetadata {
+            name: "x".to_owned(),
+            datatype: datatype.to_owned(),
+            shape: vec![-1, 2],
+        };
+        Model {
+            server: Remote::at("http://127.0.0.1:1", &ClientTlsFlags::default())
+                .expect("an address"),
+            name: "turns".to_owned(),
+            version: String::new(),
+            input: tensor,
+            output: "y".to_owned(),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_model_of_64_bits_is_asked_in_64_bits() {
+        let rows = [vec![1_767_225_600.0, 0.5], vec![1_767_225_601.0, 0.5]];
+        let contents = |datatype: &str| {
+            let request = model(datatype).request(&rows);
+            let input = &request.inputs[0];
+            assert_eq!((&*input.datatype, &input.shape[..]), (datatype, &[2, 2][..]));
+            input.contents.clone().expect("numbers")
+        };
+        assert_eq!(contents("FP64").fp64_contents, rows.concat());
+        let single = contents("FP32").fp32_contents;
+        assert_eq!((single.len(), single[1]), (4, 0.5));
+    }
+
+    #[tokio::test]
+    async fn answers_are_read_by_their_shape() {
+        let model = model("FP32");
+        let read = |shape: &[i64], n: usize| {
+            let output = InferOutputTensor {
+                name: "y".to_owned(),
+                datatype: "FP64".to_owned(),
+                shape: shape.to_vec(),
+                ..Default::default()
+            };
+            let raw = (0..n).flat_map(|at| (at as f64).to_le_bytes()).collect();
+            let answered = ModelInferResponse {
+                outputs: vec![output],
+                raw_output_contents: vec![raw],
+                ..Default::default()
+            };
+            model.outputs(&answered, 2)
+        };
+        assert_eq!(read(&[2], 2).expect("one a row"), [[0.0], [1.0]]);
+        assert_eq!(read(&[2, 2], 4).expect("two a row"), [[0.0, 1.0], [2.0, 3.0]]);
+        for (shape, n) in [(&[4][..], 4), (&[1, 4], 4), (&[2, 0], 0), (&[2, 1, 2], 4), (&[], 2)] {
+            let error = read(shape, n).expect_err("another shape").to_string();
+            assert!(error.contains("output `y` has shape"), "{error}");
+        }
+        read(&[2, 2], 2).expect_err("numbers are missing");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use panel::{Channel, Fitted, Panel, Settings, category_units};
 
 use super::change::tests::{cut, history};
 use super::*;
-use crate::explained::{InProcess, output_names};
+use crate::explained::InProcess;
 
 /// A model of plain arithmetic on what may be changed.
 #[derive(Debug)]
@@ -225,7 +225,7 @@ fn a_network_is_turned_by_what_it_reads_and_answers_so_when_it_is_asked_again() 
         assert_eq!(range.is_read, !range.axis.is_planned(), "{}", range.axis.name());
     }
     let served = explained.outputs(std::slice::from_ref(history), cut.origin).expect("a model");
-    for (name, served) in output_names(horizon).iter().zip(&served[0]) {
+    for (name, served) in explained.names().iter().zip(&served[0]) {
         let place = found.outputs.iter().position(|output| output == name).expect("the same names");
         assert!((found.before[place] - served).abs() <= 1e-4 * served.abs().max(1.0), "{name}");
     }

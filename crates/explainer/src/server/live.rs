@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use lifecycle::{Day, EstimateEnd, Invalid, Period, Series};
+use lifecycle::{Day, EstimateEnd, Invalid, Series};
 use model::Model;
 use panel::{CategoryUnits, History, Panel, PanelMeta, Plan, category_units};
 use serde::de::DeserializeOwned;
@@ -68,15 +68,14 @@ impl Known {
         is_over: &dyn Fn() -> bool,
         each: &mut dyn FnMut(wire::Explanation),
     ) -> Result<wire::Explanation, Status> {
-        let (history, origin, inputs) = self.asked(&query.series, query.origin)?;
-        let config = config_of(query)?;
-        let background = Background::of(&config, &self.panel.histories, history, origin)
+        let (history, cut) = self.asked(&query.series, query.origin)?;
+        let (history, config) = (&history, config_of(query)?);
+        let background = Background::of(&config, &self.panel.histories, history, cut)
             .ok_or_else(|| status_of_live(&Error::NothingToExplain))?;
         let explained = InProcess::new(&self.model, &self.meta, &self.categories);
-        let cut = Cut::new(self.panel.frequency, origin);
         let question =
             Question { config: &config, explained: &explained, history, background, cut };
-        let answer = |found: Explanation| self.answer(query, &inputs, found);
+        let answer = |found: Explanation| self.answer(query, history, found);
         let mut each = |found: Explanation| {
             if found.end == EstimateEnd::Open
                 && let Ok(answer) = answer(found)
@@ -93,10 +92,9 @@ impl Known {
         &self,
         query: &CounterfactualsQuery,
     ) -> Result<wire::Counterfactuals, Status> {
-        let (history, origin, inputs) = self.asked(&query.series, query.origin)?;
-        let bounds = bounds_of(query)?;
+        let (history, cut) = self.asked(&query.series, query.origin)?;
+        let (history, bounds) = (&history, bounds_of(query)?);
         let explained = InProcess::new(&self.model, &self.meta, &self.categories);
-        let cut = Cut::new(self.panel.frequency, origin);
         let horizon = self.meta.settings.horizon;
         let what_if = WhatIf { bounds: &bounds, explained: &explained, history, cut, horizon };
         let found = what_if.counterfactuals().map_err(|error| status_of_live(&error))?;
@@ -111,26 +109,22 @@ impl Known {
             n_evaluations: found.n_evaluations as u32,
             model: query.model,
             features: query.features,
-            inputs_digest: inputs.inputs_digest(&Plan::default()),
+            inputs_digest: history.inputs_digest(&Plan::default()),
         })
     }
 
-    /// A series' history, the origin, and the history as it was known there.
-    fn asked(
-        &self,
-        series: &Series,
-        origin: Option<Day>,
-    ) -> Result<(&History, Period, History), Status> {
+    /// A series' history as it was known at the origin, and the cut of that.
+    fn asked(&self, series: &Series, origin: Option<Day>) -> Result<(History, Cut), Status> {
         let history = self.panel.history(series).ok_or_else(|| {
             let message = format!("series `{series}` is not in the panel");
             status(Code::NotFound, &message, "SERIES_NOT_FOUND")
         })?;
         let origin = self.panel.origin(origin);
-        let inputs = history.known_at(origin).ok_or_else(|| {
+        let history = history.known_at(origin).ok_or_else(|| {
             let message = format!("series `{series}` has no history at the origin");
             status(Code::FailedPrecondition, &message, "NO_HISTORY")
         })?;
-        Ok((history, origin, inputs))
+        Ok((history, Cut::new(self.panel.frequency, origin)))
     }
 
     fn answer(

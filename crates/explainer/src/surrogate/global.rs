@@ -97,15 +97,17 @@ struct Part {
     targets: Vec<Vec<f64>>,
 }
 
-/// Surrogates of the forecasts of some series, whose outputs have these names; none of too few
-/// series, or where nothing is known that differs.
+/// Surrogates of the forecasts of some series, whose outputs have these names; a forecast with other
+/// outputs is left out. None of too few series, or where nothing is known that differs.
 pub fn global(
     series: &[(&History, &Forecast)],
     names: &[String],
     frequency: Frequency,
     seed: u64,
 ) -> Option<Global> {
-    let (mut fitted, mut held_out) = parts(series, frequency, seed);
+    let is_alike = |of: &&(&History, &Forecast)| outputs_of(of.1).len() == names.len();
+    let alike: Vec<(&History, &Forecast)> = series.iter().filter(is_alike).copied().collect();
+    let (mut fitted, mut held_out) = parts(&alike, frequency, seed);
     if fitted.rows.len() < FITTED_MIN || held_out.rows.len() < FITTED_MIN / 2 {
         return None;
     }

@@ -133,9 +133,9 @@ impl Own {
         &self,
         history: &History,
         n_background: usize,
-    ) -> anyhow::Result<Background<'_>> {
+    ) -> anyhow::Result<Background> {
         let config = Config { n_background, ..Config::default() };
-        let background = Background::of(&config, &self.panel.histories, history, self.origin());
+        let background = Background::of(&config, &self.panel.histories, history, self.cut());
         background.context("no series stands in")
     }
 
