@@ -37,7 +37,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            n_series: 12,
+            n_series: 24,
             n_background: 8,
             split: vec![Family::Sales],
             drill_down: None,
