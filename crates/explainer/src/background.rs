@@ -283,9 +283,9 @@ mod tests {
     #[test]
     fn what_comes_after_the_origin_changes_nothing_of_what_stands_in() {
         let mut histories = vec![history("own", "mugs", |_| 4.0)];
-        histories.extend((0..6).map(|at| {
-            history(&format!("mug-{at}"), "mugs", |week| (week % (at + 2)) as f32)
-        }));
+        histories.extend(
+            (0..6).map(|at| history(&format!("mug-{at}"), "mugs", |week| (week % (at + 2)) as f32)),
+        );
         histories.push(history("unborn", "mugs", |_| 0.0));
         let config = Config { n_background: 3, ..Config::default() };
         let background = |histories: &[History]| {
