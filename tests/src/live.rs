@@ -193,7 +193,8 @@ async fn counterfactuals(served: &Served, answer: &ServedForecast) -> anyhow::Re
     ensure!(gap <= TOLERANCE, "{series}: before any change, units have a gap of {gap}");
     ensure!(!found.counterfactuals.is_empty(), "{series}: no target");
     for told in &found.counterfactuals {
-        let starts = told.en.starts_with("None within bounds");
+        let is_any = !found.inputs.is_empty();
+        let starts = told.en.starts_with(if is_any { "None within bounds" } else { "No price" });
         ensure!(starts != told.is_reached, "{series}: {}", told.en);
         for (name, value) in &told.changes {
             let input = found.inputs.iter().find(|input| input.name == *name);

@@ -151,6 +151,11 @@ trait Estimator {
     /// Pairs that nobody saw, to evaluate next: at least one of those left and at most `n_max`.
     fn ask(&mut self, seen: &Seen, n_max: usize) -> Vec<Pair>;
 
+    /// Whether what was seen since the last estimate is worth another one.
+    fn is_due(&self, _seen: &Seen) -> bool {
+        true
+    }
+
     /// Values and standard errors from what was seen, one an output. Never asked about all pairs.
     fn estimate(&mut self, seen: &Seen) -> Vec<Attribution>;
 
@@ -196,6 +201,14 @@ pub fn estimate<E>(
             asked = estimator.ask(&seen, n_left);
             continue;
         }
+        let mut is_over = false;
+        if n_left > 0 && !estimator.is_due(&seen) {
+            is_over = (limits.is_over)();
+            if !is_over {
+                asked = estimator.ask(&seen, n_left);
+                continue;
+            }
+        }
         let mut estimate = if seen.is_complete() {
             Estimate { attributions: seen.exact(), quantile: NORMAL_QUANTILE, ..Estimate::empty() }
         } else {
@@ -204,7 +217,9 @@ pub fn estimate<E>(
         };
         estimate.interactions = Interactions::of(&seen);
         estimate.n_evaluations = 2 * seen.pairs.len();
-        estimate.end = end(&estimate, limits, (n_left, seen.is_complete()));
+        let is_over = || is_over || (limits.is_over)();
+        let limits = Limits { is_over: &is_over, ..*limits };
+        estimate.end = end(&estimate, &limits, (n_left, seen.is_complete()));
         each(&estimate);
         if estimate.end != End::Open {
             return Ok(estimate);

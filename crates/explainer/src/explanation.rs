@@ -142,7 +142,7 @@ impl Question<'_> {
 
     /// The same with what is known when the time is over; [`Error::Time`] where that is nothing.
     ///
-    /// Owen values are known all at once: there the time is not asked for.
+    /// Owen values are known all at once: there nothing is known before the last coalition.
     pub fn answer_watched(&self, Watch { is_over, each }: Watch<'_>) -> Result<Explanation, Error> {
         let Self { config, explained, history, ref background, cut } = *self;
         let split = config.drill_down.as_ref().map_or(&config.split[..], std::slice::from_ref);
@@ -151,7 +151,7 @@ impl Question<'_> {
         let served = explained.outputs(std::slice::from_ref(history), cut.origin)?;
         let served = served.into_iter().next().unwrap_or_default();
         if config.drill_down.is_some() {
-            return self.by_owen(&game, served);
+            return self.by_owen(&game, served, is_over);
         }
         let (n_players, n_background) = (game.players().len(), background.histories.len());
         let effort = Effort::within(config, n_players, n_background)?;
@@ -175,13 +175,27 @@ impl Question<'_> {
         Ok(made(&found))
     }
 
-    fn by_owen(&self, game: &Game<'_>, served: Vec<f64>) -> Result<Explanation, Error> {
+    fn by_owen(
+        &self,
+        game: &Game<'_>,
+        served: Vec<f64>,
+        is_over: &dyn Fn() -> bool,
+    ) -> Result<Explanation, Error> {
         let (sizes, n_background) = (game.sizes(), self.background.histories.len());
         let least = owen::n_coalitions(&sizes) * n_background + 1;
         if let Some(given) = self.config.evaluations_max.filter(|given| *given < least) {
             return Err(Error::Budget { given, n_players: game.players().len(), least });
         }
-        let found = owen::estimate(&sizes, |coalitions: &[Coalition]| game.outputs(coalitions))?;
+        let found = owen::estimate(&sizes, |coalitions: &[Coalition]| {
+            let mut rows = Vec::with_capacity(coalitions.len());
+            for some in coalitions.chunks(game.n_at_once()) {
+                if !rows.is_empty() && is_over() {
+                    return Err(Error::Time);
+                }
+                rows.extend(game.outputs(some)?);
+            }
+            Ok(rows)
+        })?;
         Ok(self.explanation(game, (Quantity::Owen, Method::Exact), (&found, served)))
     }
 

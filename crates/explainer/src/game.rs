@@ -9,6 +9,9 @@ use crate::error::Error;
 use crate::explained::Explained;
 use crate::players::{Cut, Player, Swap};
 
+/// Histories that are made and answered at once: a model's batch is far smaller.
+const HISTORIES_MAX: usize = 512;
+
 /// One history, its players, and what stands in for those that are absent.
 #[derive(Debug)]
 pub struct Game<'a> {
@@ -41,17 +44,26 @@ impl<'a> Game<'a> {
     /// Outputs of each coalition, a weighted mean over the background. Shape
     /// `[n_coalitions, n_outputs]`.
     pub fn outputs(&self, coalitions: &[Coalition]) -> Result<Vec<Vec<f64>>, Error> {
-        let altered = coalitions.par_iter().flat_map_iter(|coalition| {
-            self.swaps.iter().map(move |swap| swap.altered(&self.players, coalition))
-        });
-        let altered: Vec<History> = altered.collect();
-        let outputs = self.explained.outputs(&altered, self.cut.origin)?;
         let mean = |rows: &[Vec<f64>]| {
             let weighted =
                 |output: usize| rows.iter().zip(self.weights).map(|(row, w)| w * row[output]).sum();
             (0..rows[0].len()).map(weighted).collect()
         };
-        Ok(outputs.chunks(self.swaps.len()).map(mean).collect())
+        let mut means = Vec::with_capacity(coalitions.len());
+        for coalitions in coalitions.chunks(self.n_at_once()) {
+            let altered = coalitions.par_iter().flat_map_iter(|coalition| {
+                self.swaps.iter().map(move |swap| swap.altered(&self.players, coalition))
+            });
+            let altered: Vec<History> = altered.collect();
+            let outputs = self.explained.outputs(&altered, self.cut.origin)?;
+            means.extend(outputs.chunks(self.swaps.len()).map(mean));
+        }
+        Ok(means)
+    }
+
+    /// Coalitions that are evaluated at once.
+    pub(crate) fn n_at_once(&self) -> usize {
+        (HISTORIES_MAX / self.swaps.len()).max(1)
     }
 
     /// How many players each family has, in the order of the players.

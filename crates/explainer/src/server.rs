@@ -102,7 +102,13 @@ impl Explainer for Server {
             let is_cut = found.end == EstimateEnd::Deadline;
             if is_cut { Err(Unkept::Partial(Box::new(found))) } else { Ok(found) }
         };
-        let explanation = match self.answers.get(&key, load).await {
+        // Whoever answers another may have more time than this client.
+        let found = if deadline.is_some_and(Deadline::is_asked) {
+            self.answers.get_now(&key, load).await
+        } else {
+            self.answers.get(&key, load).await
+        };
+        let explanation = match found {
             Ok(explanation) => explanation,
             Err(Unkept::Partial(explanation)) => *explanation,
             Err(Unkept::Failed(status)) => return Err(status),

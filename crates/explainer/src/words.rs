@@ -37,7 +37,7 @@ struct Told<'a> {
     output: &'a str,
     attribution: &'a Attribution,
     served: f64,
-    /// Players by the size of their values, without those that move nothing.
+    /// Players by the size of their values, without those whose value is told as 0.
     ranked: Vec<usize>,
 }
 
@@ -48,8 +48,8 @@ impl<'a> Told<'a> {
         (attribution, served): (&'a Attribution, f64),
     ) -> Self {
         let size = |player: usize| attribution.values[player].abs();
-        let mut ranked: Vec<usize> =
-            (0..attribution.values.len()).filter(|player| size(*player) > 0.0).collect();
+        let is_told = |player: &usize| !is_zero(&plain(output, attribution.values[*player]));
+        let mut ranked: Vec<usize> = (0..attribution.values.len()).filter(is_told).collect();
         ranked.sort_by(|a, b| size(*b).total_cmp(&size(*a)).then(a.cmp(b)));
         ranked.truncate(NAMED_MAX);
         Self { explanation, output, attribution, served, ranked }
@@ -81,11 +81,22 @@ impl<'a> Told<'a> {
         (doubt > 0.0).then_some(doubt)
     }
 
+    /// What stood in, counted: products, or series where there are places.
+    fn background(&self) -> (usize, bool) {
+        (self.explanation.background.len(), self.explanation.series.location.is_some())
+    }
+
     fn english(&self) -> Vec<String> {
-        let Explanation { series, players, background, .. } = self.explanation;
+        let Explanation { series, players, .. } = self.explanation;
+        let stand_in = match self.background() {
+            (1, false) => "1 real product".to_owned(),
+            (n, false) => format!("{n} real products"),
+            (n, true) => format!("{n} real series"),
+        };
         let driver = |player: &usize| {
             let change = self.change(self.attribution.values[*player], "points");
-            let doubt = self.doubt(*player).map(|doubt| format!(" ± {}", self.plain(doubt)));
+            let doubt =
+                self.doubt(*player).map(|doubt| format!(" ± {}", plain(self.output, doubt)));
             format!("{} ({change}{})", players[*player], doubt.unwrap_or_default())
         };
         let drivers: Vec<String> = self.ranked.iter().map(driver).collect();
@@ -103,10 +114,9 @@ impl<'a> Told<'a> {
         };
         vec![
             format!(
-                "For {series} the model answers {} for `{}`, where {} real products, brought to its level, would have {}.",
+                "For {series} the model answers {} for `{}`, where {stand_in}, brought to its level, would have {}.",
                 self.number(self.served),
                 self.output,
-                background.len(),
                 self.number(self.attribution.base_value)
             ),
             moved,
@@ -117,10 +127,15 @@ impl<'a> Told<'a> {
     }
 
     fn chinese(&self) -> Vec<String> {
-        let Explanation { series, players, background, .. } = self.explanation;
+        let Explanation { series, players, .. } = self.explanation;
+        let stand_in = match self.background() {
+            (n, false) => format!("{n}个真实产品"),
+            (n, true) => format!("{n}条真实序列"),
+        };
         let driver = |player: &usize| {
             let change = self.change(self.attribution.values[*player], "个百分点");
-            let doubt = self.doubt(*player).map(|doubt| format!(" ± {}", self.plain(doubt)));
+            let doubt =
+                self.doubt(*player).map(|doubt| format!(" ± {}", plain(self.output, doubt)));
             format!("{}（{change}{}）", in_chinese(&players[*player]), doubt.unwrap_or_default())
         };
         let drivers: Vec<String> = self.ranked.iter().map(driver).collect();
@@ -136,19 +151,14 @@ impl<'a> Told<'a> {
         };
         vec![
             format!(
-                "对于{series}，模型对“{}”的预测是{}，而{}个真实产品折算到它的水平后是{}。",
+                "对于{series}，模型对“{}”的预测是{}，而{stand_in}折算到它的水平后是{}。",
                 output_in_chinese(self.output),
                 self.number(self.served),
-                background.len(),
                 self.number(self.attribution.base_value)
             ),
             moved,
             format!("{sure}；它们说明是什么影响了预测，而不是改变它们之后会发生什么。"),
         ]
-    }
-
-    fn plain(&self, value: f64) -> String {
-        if self.is_probability() { format!("{:.1}", 100.0 * value) } else { round(value) }
     }
 
     fn is_exact(&self) -> bool {
@@ -158,16 +168,35 @@ impl<'a> Told<'a> {
 
 /// A value of an output: percent of probabilities, units else.
 pub(crate) fn number(output: &str, value: f64) -> String {
-    if output.starts_with("P(") { format!("{:.1} %", 100.0 * value) } else { round(value) }
+    let unit = if output.starts_with("P(") { " %" } else { "" };
+    format!("{}{unit}", plain(output, value))
+}
+
+/// The same without a unit.
+fn plain(output: &str, value: f64) -> String {
+    if output.starts_with("P(") { fixed(100.0 * value, 1) } else { round(value) }
 }
 
 /// Three digits of small numbers, no fraction of large ones.
 pub(crate) fn round(value: f64) -> String {
     match value.abs() {
-        size if size >= 100.0 || size == 0.0 => format!("{value:.0}"),
-        size if size >= 1.0 => format!("{value:.1}"),
-        _ => format!("{value:.3}"),
+        size if size >= 100.0 || size == 0.0 => fixed(value, 0),
+        size if size >= 1.0 => fixed(value, 1),
+        _ => fixed(value, 3),
     }
+}
+
+/// A number with so many digits behind the point; zero has no sign.
+pub(crate) fn fixed(value: f64, n_digits: usize) -> String {
+    let text = format!("{value:.n_digits$}");
+    match text.strip_prefix('-') {
+        Some(zero) if is_zero(zero) => zero.to_owned(),
+        _ => text,
+    }
+}
+
+fn is_zero(text: &str) -> bool {
+    text.chars().all(|digit| matches!(digit, '0' | '.'))
 }
 
 /// A player's name; what is unknown stays as it is.
@@ -206,7 +235,7 @@ pub(crate) fn output_in_chinese(output: &str) -> String {
         return format!("未来{horizon}期的销量");
     }
     let inside = output.strip_prefix("P(").and_then(|rest| rest.strip_suffix(')'));
-    let turns = [("halved", "减半"), ("doubled", "翻倍"), ("silent", "停售")];
+    let turns = [("halved", "减半"), ("doubled", "翻倍"), ("silent", "无销售")];
     let turn = inside.and_then(|inside| inside.split_once(" by ")).and_then(|(turn, weeks)| {
         let (_, zh) = turns.iter().find(|(name, _)| *name == turn)?;
         Some(format!("{}周内{zh}的概率", weeks.strip_suffix(" weeks")?))
@@ -288,6 +317,25 @@ mod tests {
             只有销量（最近13周）（+10.0 个百分点）使其偏离该值。
             对该模型而言，以上贡献是精确值；它们说明是什么影响了预测，而不是改变它们之后会发生什么。"]]
         .assert_eq(&text.join("\n"));
+    }
+
+    #[test]
+    fn what_rounds_to_nothing_is_no_driver() {
+        let mut explained = explanation(0.0);
+        explained.attributions[1].values = vec![0.1, -0.0004, 0.0];
+        explained.attributions[1].base_value = -0.0001;
+        explained.background.truncate(1);
+        let told = &words(&explained)[1];
+        assert!(
+            told.en[0].ends_with("where 1 real product, brought to its level, would have 0.0 %.")
+        );
+        assert_eq!(told.en[1], "Only sales, last 13 weeks (+10.0 points) moves it from there.");
+        explained.attributions[0].values = vec![0.0004; 3];
+        explained.series.location = Some("here".into());
+        let told = &words(&explained)[0];
+        assert_eq!(told.en[1], "No group of inputs moves it from there.");
+        assert!(told.en[0].contains("1 real series") && told.zh[0].contains("1条真实序列"));
+        assert_eq!([fixed(-0.04, 1), fixed(-0.06, 1), round(-0.0001)], ["0.0", "-0.1", "0.000"]);
     }
 
     #[test]

@@ -13,6 +13,7 @@ use lifecycle::{
     Turn,
 };
 use serde_json::{Value, json};
+use tonic::Code;
 use wire::v1::explainer_client::ExplainerClient;
 use wire::v1::planner_client::PlannerClient;
 use wire::v1::predictor_client::PredictorClient;
@@ -22,11 +23,14 @@ use wire::{
 
 use crate::failure::Failure;
 use crate::flags::UrlFlags;
-use crate::remote::Remote;
+use crate::remote::{ANSWER_TIMEOUT, Remote};
 use crate::runner::LastRun;
 
 /// Interactions that are shown of one output.
 const INTERACTIONS_SHOWN: usize = 3;
+
+/// What is less has no digit to show: explanations are printed with four.
+const SHOWN_LEAST: f64 = 5e-5;
 
 /// What is asked for.
 #[derive(Debug, Clone, clap::Args)]
@@ -84,7 +88,7 @@ enum What {
 /// How much an explanation may cost.
 #[derive(Debug, Clone, Copy, clap::Args)]
 struct Effort {
-    /// Model evaluations to spend at most; 0: as many as are exact
+    /// Model evaluations to spend at most; 0: the explainer's choice
     #[arg(long, default_value_t = 0)]
     evaluations_max: u32,
     /// Relative error that is good enough, such as .05
@@ -93,6 +97,22 @@ struct Effort {
     /// Milliseconds to wait: what is known by then is answered, with its error
     #[arg(long)]
     time_ms: Option<u64>,
+}
+
+impl Effort {
+    /// What an answer other than OK means to the caller, where the time may have been too short.
+    fn refused(self, remote: &Remote, status: &tonic::Status) -> Failure {
+        let failure = remote.refused(status);
+        // Who calls and who is called may both be the one who sees that the time is over.
+        let is_over = matches!(status.code(), Code::Cancelled | Code::DeadlineExceeded);
+        match self.time_ms {
+            Some(ms) if is_over && Duration::from_millis(ms) < ANSWER_TIMEOUT => {
+                let error = anyhow::anyhow!("time over: raise `--time-ms` above {ms}");
+                Failure { error, ..failure }
+            }
+            _ => failure,
+        }
+    }
 }
 
 /// Which products, by which model.
@@ -254,7 +274,7 @@ async fn explanation(of: &Asked, effort: Effort) -> Result<(String, Value), Fail
             request.set_timeout(Duration::from_millis(ms));
         }
         let answer = client.explain(request).await;
-        let answer = answer.map_err(|status| remote.refused(&status))?.into_inner();
+        let answer = answer.map_err(|status| effort.refused(&remote, &status))?.into_inner();
         let explanation = answer.explanation.map(Explanation::try_from).transpose();
         let explanation = explanation.map_err(|invalid| remote.malformed(&invalid))?;
         let explanation = explanation.context("no explanation").map_err(Failure::internal)?;
@@ -273,17 +293,25 @@ fn explanation_text(explanation: &Explanation) -> String {
         let _ = writeln!(text, "{:>24} {base:>10.4}", "base value");
         let values = output.attribution.values.iter().zip(&output.attribution.standard_errors);
         for (player, (value, error)) in explanation.players.iter().zip(values) {
-            let _ = write!(text, "{player:>24} {value:>+10.4}");
-            let error = if *error > 0.0 { format!(" +- {error:.4}\n") } else { "\n".to_owned() };
-            text.push_str(&error);
+            let _ = write!(text, "{player:>24} {:>+10.4}", shown(*value));
+            let half = explanation.quantile * error;
+            let half = if half > 0.0 { format!(" ± {half:.4}\n") } else { "\n".to_owned() };
+            text.push_str(&half);
         }
         for ((one, other), index) in strongest(&explanation.players, &output.interactions) {
             let _ = writeln!(text, "{:>24} {index:>+10.4}", format!("{one} x {other}"));
         }
+        if explanation.interaction_source == InteractionSource::Regression {
+            let untold = 100.0 * output.interactions_untold;
+            let _ = writeln!(text, "{:>24} {untold:>8.1} %", "untold by interactions");
+        }
     }
     let told = match explanation.interaction_source {
         InteractionSource::Exact => "interactions (x) are exact, too",
-        InteractionSource::Regression => "interactions (x) are fitted to those evaluations",
+        InteractionSource::Regression => {
+            "interactions (x) are fitted to those evaluations; untold is a share of the variance \
+            beyond values"
+        }
         InteractionSource::TooFew => "interactions are not known from so few evaluations",
         InteractionSource::Owen => "Owen values have no interactions",
     };
@@ -296,8 +324,16 @@ fn explanation_text(explanation: &Explanation) -> String {
         }
         _ => writeln!(text, "within {error:.1} %, from {n_evaluations} evaluations"),
     };
+    if *relative_error > 0.0 {
+        text.push_str("± is half the width of a 95 % interval\n");
+    }
     let _ = writeln!(text, "{told}");
     text
+}
+
+/// A number without the sign of one that is shown as 0.
+fn shown(value: f64) -> f64 {
+    if value.abs() < SHOWN_LEAST { 0.0 } else { value }
 }
 
 /// The interactions that are shown: of those two players, the largest first.
@@ -310,7 +346,7 @@ fn strongest<'a>(
         .enumerate()
         .flat_map(|(place, one)| players[place + 1..].iter().map(move |other| (one, other)));
     let mut known: Vec<_> = twos.zip(interactions.iter().copied()).collect();
-    known.retain(|(_, index)| *index != 0.0);
+    known.retain(|(_, index)| shown(*index) != 0.0);
     known.sort_by(|a, b| b.1.abs().total_cmp(&a.1.abs()));
     known.truncate(INTERACTIONS_SHOWN);
     known
@@ -377,3 +413,6 @@ async fn plan(of: &Asked, items: Vec<PlanItem>) -> Result<(String, Value), Failu
     };
     Ok((plans.iter().map(line).collect(), plans.iter().map(value).collect()))
 }
+
+#[cfg(test)]
+mod tests;

@@ -20,7 +20,7 @@ use crate::flags::{ClientTlsFlags, UrlFlags};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long a server may take to begin an answer.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(90);
+pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(90);
 
 /// How often a silent server is asked whether it still lives, and how long it may take.
 const KEEP_ALIVE: Duration = Duration::from_secs(20);

@@ -105,6 +105,9 @@ pub struct History {
 }
 
 impl History {
+    /// Share of a period in stock below which its units do not say what could be sold.
+    pub const IN_STOCK_MIN: f32 = 0.3;
+
     /// Length of the arrays.
     pub fn n_periods(&self) -> usize {
         self.channels[Channel::Units as usize].len()
@@ -127,7 +130,8 @@ impl History {
     /// of it where stock is known.
     pub fn is_observed(&self, period: Period) -> bool {
         let in_stock = self.value(Channel::InStock, period);
-        self.value(Channel::Units, period).is_finite() && (in_stock.is_nan() || in_stock >= 0.3)
+        let is_in_stock = in_stock.is_nan() || in_stock >= Self::IN_STOCK_MIN;
+        self.value(Channel::Units, period).is_finite() && is_in_stock
     }
 
     /// The first `depth` levels of the category path joined by `/`: see [`Panel::share_category`].

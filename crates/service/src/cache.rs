@@ -27,6 +27,27 @@ impl<K: PartialEq + Clone, V: Clone> Cache<K, V> {
         value
     }
 
+    /// The same for who cannot wait for another's load: where there is one, its own comes beside it.
+    pub async fn get_now<E>(
+        &self,
+        key: &K,
+        load: impl Future<Output = Result<V, E>>,
+    ) -> Result<V, E> {
+        let slot = self.slot(key);
+        // Beside this one and the cache's own there is who loads.
+        let is_loading = !slot.initialized() && Arc::strong_count(&slot) > 2;
+        if !is_loading {
+            drop(slot);
+            return self.get(key, load).await;
+        }
+        let value = load.await?;
+        // Whoever is loading fills it else.
+        let _ = slot.set(value.clone());
+        drop(slot);
+        self.tidy();
+        Ok(value)
+    }
+
     /// Drops what failed to load, and the least recently used of what is too many. What is being
     /// loaded stays, for its callers hold it.
     fn tidy(&self) {
@@ -84,6 +105,25 @@ mod tests {
         assert_eq!(n_loads.load(Ordering::Relaxed), 3);
         assert_eq!(get(2).await, Ok(20), "2 was dropped for 3");
         assert_eq!(n_loads.load(Ordering::Relaxed), 4);
+    }
+
+    #[tokio::test]
+    async fn who_cannot_wait_loads_beside_another() {
+        let cache = Cache::new(2);
+        let (done, wait) = tokio::sync::oneshot::channel::<()>();
+        let slow = cache.get(&1, async {
+            let _ = wait.await;
+            Ok::<_, &str>(10)
+        });
+        let hurried = async {
+            assert_eq!(cache.get_now(&1, async { Err("no time") }).await, Err("no time"));
+            let _ = done.send(());
+        };
+        assert_eq!(tokio::join!(slow, hurried).0, Ok(10), "the other one goes on");
+        let kept = cache.get_now(&1, async { Err("it is there") }).await;
+        assert_eq!(kept, Ok(10));
+        assert_eq!(cache.get_now(&2, async { Ok::<_, &str>(20) }).await, Ok(20));
+        assert_eq!(cache.get(&2, async { Err("it is there") }).await, Ok(20));
     }
 
     #[tokio::test]

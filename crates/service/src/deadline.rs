@@ -13,7 +13,10 @@ const WAY_BACK: f64 = 0.1;
 /// When the answer to a request must be there: the sooner of what the client asks for
 /// (`grpc-timeout`) and what the server allows.
 #[derive(Debug, Clone, Copy)]
-pub struct Deadline(Instant);
+pub struct Deadline {
+    end: Instant,
+    is_asked: bool,
+}
 
 impl Deadline {
     /// That of a request behind [`crate::serve`]; nothing from elsewhere.
@@ -23,7 +26,13 @@ impl Deadline {
 
     pub(crate) fn after(limit: Duration, headers: &HeaderMap) -> Self {
         let asked = headers.get("grpc-timeout").and_then(|value| timeout(value.to_str().ok()?));
-        Self(Instant::now() + asked.map_or(limit, |asked| asked.min(limit)))
+        let end = Instant::now() + asked.map_or(limit, |asked| asked.min(limit));
+        Self { end, is_asked: asked.is_some() }
+    }
+
+    /// Whether the client asks for it; else it is the server's own.
+    pub fn is_asked(self) -> bool {
+        self.is_asked
     }
 
     /// Begins work in steps, and says after each whether there is no time for one more that takes as
@@ -43,7 +52,7 @@ struct Steps {
 }
 
 impl Steps {
-    fn begin(now: Instant, Deadline(end): Deadline) -> Self {
+    fn begin(now: Instant, Deadline { end, .. }: Deadline) -> Self {
         let end = end - end.saturating_duration_since(now).mul_f64(WAY_BACK);
         Self { last: now, longest: Duration::ZERO, end }
     }
@@ -88,10 +97,11 @@ mod tests {
     fn no_step_begins_that_would_end_too_late() {
         let ms = Duration::from_millis;
         let begin = Instant::now();
-        let mut steps = Steps::begin(begin, Deadline(begin + ms(1000)));
+        let deadline = |end| Deadline { end, is_asked: true };
+        let mut steps = Steps::begin(begin, deadline(begin + ms(1000)));
         let over = [200, 400, 600, 800].map(|after| steps.are_over(begin + ms(after)));
         assert_eq!(over, [false, false, false, true], "900 ms are left for work");
-        let mut steps = Steps::begin(begin, Deadline(begin));
+        let mut steps = Steps::begin(begin, deadline(begin));
         assert!(steps.are_over(begin + ms(1)));
     }
 
@@ -100,7 +110,9 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert("grpc-timeout", "1S".parse().expect("a value"));
         let [short, long] = [1, 60_000]
-            .map(|ms| Deadline::after(Duration::from_millis(ms), &headers).0 - Instant::now());
+            .map(|ms| Deadline::after(Duration::from_millis(ms), &headers).end - Instant::now());
         assert!(short <= Duration::from_millis(1) && long <= Duration::from_secs(1));
+        let is_asked = |headers| Deadline::after(Duration::from_secs(1), headers).is_asked();
+        assert!(is_asked(&headers) && !is_asked(&HeaderMap::new()));
     }
 }

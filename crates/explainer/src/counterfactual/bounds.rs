@@ -15,7 +15,8 @@ pub struct Bounds {
     pub price: [f64; 2],
     /// Least and greatest share under promotion.
     pub promotion: [f64; 2],
-    /// Least and greatest share in stock.
+    /// Least and greatest mean share in stock; each period stays on its side of the 30 % below which
+    /// its units are masked, so less may be allowed.
     pub in_stock: [f64; 2],
     /// By what share of the expected units sales are to rise, and to fall.
     pub sales_change: f64,

@@ -4,7 +4,8 @@
 //! A planned change says what lies ahead, a retrospective one what might have been: names tell which
 //! is which. A share of the past is moved to another mean without losing its course: on the way up
 //! every period keeps a part of its distance to 1, on the way down a part of itself. What is not
-//! known stays unknown.
+//! known stays unknown. A share in stock stays on its side of the one below which a period's units
+//! are masked: what would have been sold on the other side is not known.
 
 use panel::{Channel, History, Plan};
 use serde::{Deserialize, Serialize};
@@ -15,6 +16,9 @@ use crate::players::Cut;
 
 /// Changes are told in thousandths, so they are searched in thousandths.
 const THOUSAND: f64 = 1000.0;
+
+/// Greatest share in stock of a period that stays masked.
+const MASKED_MAX: f64 = History::IN_STOCK_MIN as f64 - 0.001;
 
 /// An input that may be changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -70,6 +74,16 @@ impl Axis {
             Self::RecentStock => Channel::InStock,
         }
     }
+
+    /// How far down and up a period's share may go; of no meaning for a factor.
+    fn limits(self, share: f64) -> [f64; 2] {
+        let observed = f64::from(History::IN_STOCK_MIN);
+        match self {
+            Self::RecentStock if share < observed => [0.0, share.max(MASKED_MAX)],
+            Self::RecentStock => [observed, 1.0],
+            _ => [0.0, 1.0],
+        }
+    }
 }
 
 /// How far an input may be changed.
@@ -79,9 +93,9 @@ pub struct Range {
     pub axis: Axis,
     /// What is usual: 1 of a price, the mean share of the last 13 weeks.
     pub usual: f64,
-    /// Least value.
+    /// Least value: that of the bounds, or where no period can go further.
     pub low: f64,
-    /// Greatest value.
+    /// Greatest value, likewise.
     pub high: f64,
     /// Whether any value alone moves any answer of the model.
     pub is_read: bool,
@@ -132,15 +146,20 @@ pub(super) struct Ground<'a> {
 impl<'a> Ground<'a> {
     pub(super) fn new(bounds: &Bounds, history: &'a History, (cut, horizon): (Cut, usize)) -> Self {
         let range = |axis: Axis| {
-            let mean = recent_mean(history, axis.channel(), cut)?;
-            let [low, high] = bounds.of(axis);
+            let mean = recent_mean(history, axis.channel(), cut, |value| value)?;
+            let [mut low, mut high] = bounds.of(axis);
+            if axis == Axis::RecentStock {
+                let [least, most] = extremes(history, axis, cut);
+                (low, high) = (low.max(least), high.min(most));
+            }
             let usual = if axis.is_factor() { 1.0 } else { mean };
             // Without a price there is nothing to multiply.
             let is_known = !axis.is_factor() || mean > 0.0;
-            is_known.then_some(Range { axis, usual, low, high, is_read: false })
+            (is_known && low < high).then_some(Range { axis, usual, low, high, is_read: false })
         };
         let ranges = Axis::ALL.into_iter().filter_map(range).collect();
-        let recent_price = recent_mean(history, Channel::Price, cut).unwrap_or_default();
+        let recent_price = recent_mean(history, Channel::Price, cut, |price| price);
+        let recent_price = recent_price.unwrap_or_default();
         Self { history, cut, horizon, recent_price, ranges }
     }
 
@@ -171,8 +190,9 @@ impl<'a> Ground<'a> {
                     self.alter(&mut altered.history, *axis, |price| price * value);
                 }
                 Axis::RecentPromotion | Axis::RecentStock => {
+                    let extremes = extremes(self.history, *axis, self.cut);
                     self.alter(&mut altered.history, *axis, |share| {
-                        moved_share(share, usual, *value)
+                        moved_share((share, axis.limits(share)), (usual, extremes), *value)
                     });
                 }
             }
@@ -193,23 +213,41 @@ impl<'a> Ground<'a> {
     }
 }
 
-/// A share of one period where the mean moves from `usual` to `mean`.
-fn moved_share(share: f64, usual: f64, mean: f64) -> f64 {
-    if mean > usual {
-        share + (1.0 - share) * (mean - usual) / (1.0 - usual)
-    } else if usual > 0.0 {
-        share * mean / usual
+/// A share of one period, within its limits, where the mean moves from `usual`, within those of all
+/// periods, to `mean`.
+fn moved_share(
+    (share, [least, most]): (f64, [f64; 2]),
+    (usual, [least_mean, most_mean]): (f64, [f64; 2]),
+    mean: f64,
+) -> f64 {
+    if mean > usual && most_mean > usual {
+        share + (most - share) * ((mean - usual) / (most_mean - usual)).min(1.0)
+    } else if mean < usual && least_mean < usual {
+        share + (least - share) * ((usual - mean) / (usual - least_mean)).min(1.0)
     } else {
         share
     }
 }
 
-/// The mean of what is known in the last 13 weeks up to the origin.
-fn recent_mean(history: &History, channel: Channel, cut: Cut) -> Option<f64> {
+/// The least and the greatest mean of an axis in the last 13 weeks that its periods allow.
+fn extremes(history: &History, axis: Axis, cut: Cut) -> [f64; 2] {
+    [0, 1].map(|end| {
+        let mean = recent_mean(history, axis.channel(), cut, |share| axis.limits(share)[end]);
+        mean.unwrap_or_default()
+    })
+}
+
+/// The mean over what is known in the last 13 weeks up to the origin.
+fn recent_mean(
+    history: &History,
+    channel: Channel,
+    cut: Cut,
+    of: impl Fn(f64) -> f64,
+) -> Option<f64> {
     let n_recent = cut.origin.since(cut.recent) + 1;
     let value = |back: i32| history.value(channel, cut.recent.plus(back));
     let known = (0..n_recent).map(value).filter(|value| value.is_finite());
-    let (sum, n) = known.fold((0.0, 0_u32), |(sum, n), value| (sum + f64::from(value), n + 1));
+    let (sum, n) = known.fold((0.0, 0_u32), |(sum, n), value| (sum + of(f64::from(value)), n + 1));
     (n > 0).then(|| sum / f64::from(n))
 }
 
@@ -297,5 +335,28 @@ pub(super) mod tests {
         assert!(range.is_unchanged_near());
         let same = ground.altered(&change(&[(Axis::RecentStock, range.usual)]));
         assert_eq!(same.history.channel(Channel::InStock), own.channel(Channel::InStock));
+    }
+    #[test]
+    fn stock_changes_no_mask() {
+        let mut own = history(&[(Channel::InStock, 1.0)]);
+        // Sold out for two of the last 13 weeks, and half of a third one.
+        for (week, share) in [(20, 0.0), (21, 0.1), (22, 0.5)] {
+            own.channels[Channel::InStock as usize][week] = share;
+        }
+        own.channels[Channel::Units as usize][20] = 0.0;
+        let ground = Ground::new(&Bounds::default(), &own, (cut(), 4));
+        let Range { low, high, usual, .. } = *ground.range(Axis::RecentStock);
+        assert!((low - 11.0 * 0.3 / 13.0).abs() < 1e-6, "{low}");
+        assert!((high - (11.0 + 2.0 * 0.299) / 13.0).abs() < 1e-6, "{high}");
+        for share in [low, 0.5, usual, 0.89, high] {
+            let altered = ground.altered(&change(&[(Axis::RecentStock, share)])).history;
+            let mean = recent_mean(&altered, Channel::InStock, cut(), |share| share);
+            assert!((mean.expect("known") - share).abs() < 1e-6, "{mean:?} is not {share}");
+            for week in 0..30 {
+                assert_eq!(altered.is_observed(Period(week)), own.is_observed(Period(week)));
+            }
+        }
+        let out_of_reach = Bounds { in_stock: [0.95, 1.0], ..Bounds::default() };
+        assert!(Ground::new(&out_of_reach, &own, (cut(), 4)).ranges.is_empty());
     }
 }

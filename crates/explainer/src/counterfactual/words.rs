@@ -6,7 +6,7 @@ use lifecycle::Series;
 use super::Counterfactual;
 use super::change::{Axis, Range};
 use super::target::Target;
-use crate::words::round;
+use crate::words::{fixed, round};
 
 /// The sentence in English.
 pub(super) fn english(
@@ -23,6 +23,12 @@ pub(super) fn english(
         return format!(
             "For {series} the model would answer {goal} ({becomes} {before} to {after}) with \
             {moves}; a statement about the model, not about causes."
+        );
+    }
+    if ranges.is_empty() {
+        return format!(
+            "No price, promotion or stock of the last 13 weeks is known for {series}, so nothing \
+            could be changed to make {goal}."
         );
     }
     if told.change.values.is_empty() {
@@ -84,37 +90,44 @@ pub(super) fn chinese(
 ) -> String {
     let becomes = class_in_chinese(&told.becomes);
     let (before, after) = (number(told, told.output_before), number(told, told.output_after));
-    let goal = goal_in_chinese(told, sales_change);
+    let goal = goal_in_chinese(&series.to_string(), told, sales_change);
     let moves = moves_in_chinese(ranges, told);
     if told.is_reached {
         return format!(
-            "对于{series}，若{moves}，则模型的预测为{goal}（{becomes}从{before}变为{after}）；\
+            "若{moves}，则模型认为{goal}（{becomes}从{before}变为{after}）；\
             这是关于模型的陈述，而非因果关系。"
+        );
+    }
+    if ranges.is_empty() {
+        return format!(
+            "没有{series}最近13周的价格、促销或库存数据，因此没有可以改变的输入来使模型认为{goal}。"
         );
     }
     if told.change.values.is_empty() {
         return format!(
-            "在允许范围内，没有任何改变能使{series}达到{goal}，也没有任何改变更接近它。"
+            "在允许范围内，没有任何改变能使模型认为{goal}，也没有任何改变更接近这一目标。"
         );
     }
     format!(
-        "在允许范围内，没有任何改变能使{series}达到{goal}；最接近的是{moves}，\
+        "在允许范围内，没有任何改变能使模型认为{goal}；最接近的是{moves}，\
         此时{becomes}从{before}变为{after}。"
     )
 }
 
-fn goal_in_chinese(told: &Counterfactual, sales_change: f64) -> String {
+fn goal_in_chinese(series: &str, told: &Counterfactual, sales_change: f64) -> String {
     let was = class_in_chinese(&told.was);
-    let leads = |other: &'static str| {
-        if told.is_reached { class_in_chinese(&told.becomes) } else { other }
+    let leads = |verb: &str, other: &str| {
+        let class = if told.is_reached { class_in_chinese(&told.becomes) } else { other };
+        format!("{verb}{class}的可能性高于{was}")
     };
     let change = points(sales_change);
     match told.target {
-        Target::Turn => format!("13周内{}比{was}更可能", leads("其他变化")),
-        Target::StageNow => format!("目前{}比{was}更可能", leads("其他阶段")),
-        Target::StageAhead => format!("13周后{}比{was}更可能", leads("其他阶段")),
-        Target::MoreSales => format!("销量提高{change}%"),
-        Target::FewerSales => format!("销量降低{change}%"),
+        Target::Turn if told.is_reached => format!("{series}在13周内{}", leads("", "")),
+        Target::Turn => format!("{series}在13周内{}", leads("出现", "其他转折")),
+        Target::StageNow => format!("{series}目前{}", leads("处于", "其他阶段")),
+        Target::StageAhead => format!("{series}在13周后{}", leads("处于", "其他阶段")),
+        Target::MoreSales => format!("{series}的销量会提高{change}%"),
+        Target::FewerSales => format!("{series}的销量会降低{change}%"),
     }
 }
 
@@ -165,7 +178,7 @@ fn points(share: f64) -> f64 {
 }
 
 fn percent(share: f64) -> String {
-    format!("{:.1} %", 100.0 * share)
+    format!("{} %", fixed(100.0 * share, 1))
 }
 
 #[cfg(test)]
@@ -203,21 +216,27 @@ mod tests {
             told(Target::MoreSales, true, &[planned, recent]),
             told(Target::StageNow, false, &[planned]),
             told(Target::FewerSales, false, &[]),
+            Counterfactual { was: "neither".to_owned(), ..told(Target::Turn, false, &[]) },
         ];
         let mug = Series::of("mug");
-        let text: Vec<String> = cases
-            .iter()
-            .flat_map(|told| [english(&mug, &ranges, 0.1, told), chinese(&mug, &ranges, 0.1, told)])
-            .collect();
+        let both = |told: &Counterfactual, ranges: &[Range]| {
+            [english(&mug, ranges, 0.1, told), chinese(&mug, ranges, 0.1, told)]
+        };
+        let mut text: Vec<String> = cases.iter().flat_map(|told| both(told, &ranges)).collect();
+        text.extend(both(&cases[3], &[]));
         expect![[r"
             For mug the model would answer decline likelier than maturity now (decline 30.0 % to 41.0 %) with 50.0 % of the last 13 weeks in stock in place of 25.0 %; a statement about the model, not about causes.
-            对于mug，若最近13周有50.0 %的时间有货（实际为25.0 %），则模型的预测为目前衰退期比成熟期更可能（衰退期从30.0 %变为41.0 %）；这是关于模型的陈述，而非因果关系。
+            若最近13周有50.0 %的时间有货（实际为25.0 %），则模型认为mug目前处于衰退期的可能性高于成熟期（衰退期从30.0 %变为41.0 %）；这是关于模型的陈述，而非因果关系。
             For mug the model would answer sales 10 % higher (units 120 to 133) with prices planned at 0.9 times the recent price and 50.0 % of the last 13 weeks in stock in place of 25.0 %; a statement about the model, not about causes.
-            对于mug，若计划价格为近期价格的0.9倍，且最近13周有50.0 %的时间有货（实际为25.0 %），则模型的预测为销量提高10%（销量从120变为133）；这是关于模型的陈述，而非因果关系。
+            若计划价格为近期价格的0.9倍，且最近13周有50.0 %的时间有货（实际为25.0 %），则模型认为mug的销量会提高10%（销量从120变为133）；这是关于模型的陈述，而非因果关系。
             None within bounds makes another stage likelier than maturity now for mug; at best decline goes from 30.0 % to 41.0 % with prices planned at 0.9 times the recent price.
-            在允许范围内，没有任何改变能使mug达到目前其他阶段比成熟期更可能；最接近的是计划价格为近期价格的0.9倍，此时衰退期从30.0 %变为41.0 %。
+            在允许范围内，没有任何改变能使模型认为mug目前处于其他阶段的可能性高于成熟期；最接近的是计划价格为近期价格的0.9倍，此时衰退期从30.0 %变为41.0 %。
             None within bounds makes sales 10 % lower for mug, and no change comes nearer to it.
-            在允许范围内，没有任何改变能使mug达到销量降低10%，也没有任何改变更接近它。"]]
+            在允许范围内，没有任何改变能使模型认为mug的销量会降低10%，也没有任何改变更接近这一目标。
+            None within bounds makes another turn likelier than neither by 13 weeks for mug, and no change comes nearer to it.
+            在允许范围内，没有任何改变能使模型认为mug在13周内出现其他转折的可能性高于无转折，也没有任何改变更接近这一目标。
+            No price, promotion or stock of the last 13 weeks is known for mug, so nothing could be changed to make sales 10 % lower.
+            没有mug最近13周的价格、促销或库存数据，因此没有可以改变的输入来使模型认为mug的销量会降低10%。"]]
         .assert_eq(&text.join("\n"));
     }
 

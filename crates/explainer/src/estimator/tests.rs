@@ -123,6 +123,38 @@ fn an_estimation_ends_at_its_limits() {
 }
 
 #[test]
+fn an_enumeration_can_be_cut_early_and_is_estimated_at_doublings() {
+    let curved = [table(12, |present| f64::from(present.count_ones()).sin())];
+    let (n_asked, longest) = (Cell::new(0), Cell::new(0));
+    let mut counts = Vec::new();
+    let mut answer = game(&curved);
+    let counted = |coalitions: &[Coalition]| {
+        n_asked.set(n_asked.get() + 1);
+        longest.set(longest.get().max(coalitions.len()));
+        answer(coalitions)
+    };
+    let limits = Limits::evaluations(4096, 1);
+    let last = estimate(Method::Exact, 12, &limits, counted, |found| {
+        counts.push(found.n_evaluations);
+    });
+    assert_eq!(last.expect("a table answers").end, End::Complete);
+    assert_eq!(counts[0], 48, "the first errors are told of 4 coalitions a player");
+    assert!(counts.len() <= 9, "{counts:?}");
+    assert!(n_asked.get() > 30 && longest.get() <= 128, "{n_asked:?} batches");
+
+    let n_over = Cell::new(0);
+    let is_over = || {
+        n_over.set(n_over.get() + 1);
+        n_over.get() == 2
+    };
+    let hurried = Limits { is_over: &is_over, ..limits };
+    let partial = estimate(Method::Exact, 12, &hurried, game(&curved), |_| {});
+    let partial = partial.expect("a table answers");
+    assert_eq!(partial.end, End::Deadline, "between two doublings, too");
+    assert!((49..96).contains(&partial.n_evaluations), "{}", partial.n_evaluations);
+}
+
+#[test]
 fn what_is_no_number_is_not_good_enough() {
     let tables = [table(9, |present| if present == 77 { f64::NAN } else { present as f64 })];
     for method in [Method::Permutation, Method::Leverage, Method::Odd, Method::Gaussian] {

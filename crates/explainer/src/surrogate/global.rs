@@ -233,6 +233,7 @@ mod tests {
     use panel::{Channel, Statics};
 
     use super::*;
+    use crate::explained::{Given, output_names};
 
     /// A product that began `age` weeks before the origin and sold so much each week.
     fn history(product: usize, age: i32, units: f32) -> History {
@@ -278,13 +279,13 @@ mod tests {
     fn each_surrogate_is_faithful_to_what_it_can_say() {
         let (histories, forecasts) = many(300);
         let series: Vec<(&History, &Forecast)> = histories.iter().zip(&forecasts).collect();
-        let names = ["units, periods 1 to 1", "P(halved by 13 weeks)"].map(str::to_owned);
+        let names = output_names(1, Given { turns: true, stages: false });
         let found = global(&series, &names, Frequency::Week, 1).expect("enough");
         assert_eq!(found.n_fitted + found.n_held_out, 300);
         assert!(found.n_held_out > 50);
         assert!(found.inputs.starts_with(&[Input::Age, Input::Units]));
         assert!(!found.inputs.contains(&Input::Price), "no price is known");
-        let [units, halved] = &found.outputs[..] else { panic!("two outputs") };
+        let [units, halved, ..] = &found.outputs[..] else { panic!("units and turns") };
         let r_squared = |fidelity: Fidelity| fidelity.r_squared.expect("answers vary");
         assert!(r_squared(units.linear.fidelity) > 0.999);
         assert!(!units.linear.fidelity.is_low);
@@ -297,6 +298,8 @@ mod tests {
         assert!(halved.tree.rules[0].en.starts_with(young), "{}", halved.tree.rules[0].en);
         assert!(halved.linear.fidelity.is_low, "a step is no line");
         assert_eq!(global(&series, &names, Frequency::Week, 1), Some(found));
+        let others = &names[..1];
+        assert_eq!(global(&series, others, Frequency::Week, 1), None, "of other outputs");
     }
 
     #[test]
