@@ -17,7 +17,7 @@ const MAPS_MAX: usize = 24;
 
 /// `gradients.json`, as far as it is shown.
 #[derive(Debug, Deserialize)]
-struct Maps {
+struct Gradients {
     explains: String,
     maps: Vec<Map>,
     #[serde(default)]
@@ -56,7 +56,7 @@ pub(crate) fn heat_view(
     if !path.exists() {
         return Ok(None);
     }
-    let Maps { explains, maps, rollouts } = read_json(&path)?;
+    let Gradients { explains, maps, rollouts } = read_json(&path)?;
     let maps =
         maps.into_iter().filter(|map| map.gradient == "expected" && !map.channels.is_empty());
     let maps: Vec<Heat> = maps.take(MAPS_MAX).map(|map| heat(map, calendar)).collect();
