@@ -12,14 +12,20 @@
 //! Of all pairs that is exact. Of fewer, terms of two players and a constant are fitted to the even
 //! part by least squares, weighted so that sizes are equally likely whatever was sampled
 //! (post-stratification). Terms of four players and more are then missed, and how much of the even
-//! part is not told is said. Fewer pairs than half as many again as there are unknowns tell nothing.
+//! part is not told is said: by what each pair is missed when it is left out of the fit, in closed
+//! form (Miller 1974), for a fit follows the pairs it was made from too well. Fewer pairs than three
+//! times as many as there are unknowns tell nothing.
 
 use lifecycle::InteractionSource;
 use nalgebra::{DMatrix, DVector};
 use serde::{Deserialize, Serialize};
 
 use super::pairs::{Pair, Seen};
+use super::regression::LEVERAGE_MAX;
 use super::walsh;
+
+/// Pairs for each unknown, at least.
+const PAIRS_PER_UNKNOWN: usize = 3;
 
 /// What each two players add together beyond what each adds alone.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -29,8 +35,8 @@ pub struct Interactions {
     /// Indices of the players 0 and 1, 0 and 2, ..., in the unit of the output; empty where they are
     /// not known. Shape `[n_outputs, n_players * (n_players - 1) / 2]`.
     pub values: Vec<Vec<f64>>,
-    /// Share of the even part's variance that they leave untold; 0 where they are exact. Length
-    /// `n_outputs`, or 0.
+    /// Share of the even part's variance that they leave untold, of pairs that they were not fitted to;
+    /// at most 1, 0 where they are exact. Length `n_outputs`, or 0.
     pub untold: Vec<f64>,
 }
 
@@ -48,7 +54,7 @@ impl Interactions {
             return Self { source: InteractionSource::Exact, values, untold };
         }
         let n_unknowns = 1 + n_twos(seen.n_players);
-        let is_enough = 2 * seen.pairs.len() >= 3 * n_unknowns;
+        let is_enough = seen.pairs.len() >= PAIRS_PER_UNKNOWN * n_unknowns;
         let fitted = is_enough.then(|| fitted(seen)).flatten();
         fitted.unwrap_or_else(|| Self::absent(InteractionSource::TooFew))
     }
@@ -112,15 +118,21 @@ fn fitted(seen: &Seen) -> Option<Interactions> {
         normal[(place, place)] += 1e-10 * size;
     }
     let factor = normal.cholesky()?;
+    let solved = factor.solve(&design.transpose());
+    // What is left of a pair's residual by the fit's following it.
+    let kept: Vec<f64> = (0..seen.pairs.len())
+        .map(|row| 1.0 - design.row(row).transpose().dot(&solved.column(row)).min(LEVERAGE_MAX))
+        .collect();
     let (mut values, mut untold) = (Vec::new(), Vec::new());
     for even in &seen.even {
         let target = DVector::from_fn(even.len(), |row, _| even[row] * roots[row]);
-        let solved = factor.solve(&(design.transpose() * &target));
+        let solved = &solved * &target;
         let residual = &target - &design * &solved;
+        let missed: f64 = residual.iter().zip(&kept).map(|(r, kept)| (r / kept).powi(2)).sum();
         let total = variance(even, &roots);
         // What varies by less is rounding.
         let is_varied = total > 1e-12 * target.norm_squared();
-        let share = if is_varied { (residual.norm_squared() / total).min(1.0) } else { 0.0 };
+        let share = if is_varied { (missed / total).min(1.0) } else { 0.0 };
         values.push(solved.iter().skip(1).map(|coefficient| 4.0 * coefficient).collect());
         untold.push(share);
     }
@@ -221,7 +233,7 @@ mod tests {
         let game =
             |present: usize| (0..9_usize).map(|of| (present >> of & 1) as f64 * of as f64).sum();
         for (n_pairs, source) in
-            [(256, InteractionSource::Exact), (100, InteractionSource::Regression)]
+            [(256, InteractionSource::Exact), (120, InteractionSource::Regression)]
         {
             let found = told(9, n_pairs, game);
             assert_eq!((found.source, found.untold), (source, vec![0.0]));
@@ -238,7 +250,7 @@ mod tests {
 
     #[test]
     fn pairs_are_told_exactly_from_a_part_of_the_coalitions_and_more_is_said_to_be_missed() {
-        let found = told(9, 60, |present| curved(present, 0.0));
+        let found = told(9, 111, |present| curved(present, 0.0));
         assert_eq!(found.source, InteractionSource::Regression);
         let expected: Vec<f64> = twos(9).map(|(a, b)| a as f64 - b as f64).collect();
         assert_near(&found.values[0], &expected, 1e-6);
@@ -253,10 +265,21 @@ mod tests {
 
     #[test]
     fn few_coalitions_tell_no_interaction() {
-        // 36 pairs of players and a constant are 37 unknowns: 56 pairs at least.
-        let absent = told(9, 55, |present| curved(present, 0.0));
+        // 36 pairs of players and a constant are 37 unknowns: 111 pairs at least.
+        let absent = told(9, 110, |present| curved(present, 0.0));
         assert_eq!(absent, Interactions::absent(InteractionSource::TooFew));
-        assert_ne!(told(9, 56, |present| curved(present, 0.0)).source, InteractionSource::TooFew);
+        assert_ne!(told(9, 111, |present| curved(present, 0.0)).source, InteractionSource::TooFew);
+    }
+
+    #[test]
+    fn what_is_untold_is_not_judged_by_the_pairs_that_were_fitted() {
+        // Noise: no term of two players tells anything of a pair that was not seen.
+        let noise = |present: usize| {
+            let mixed = (present * 2_654_435_761) >> 7;
+            f64::from(u8::from(mixed.count_ones().is_multiple_of(2)))
+        };
+        let found = told(9, 111, noise);
+        assert!(found.untold[0] > 0.9, "{:?}", found.untold);
     }
 
     proptest! {

@@ -30,7 +30,7 @@ const ROUNDS: usize = 6;
 const PAIRS_PER_PLAYER: usize = 2;
 
 /// A pair that the fit follows nearly alone is left out as if it told this much of itself.
-const LEVERAGE_MAX: f64 = 0.95;
+pub(super) const LEVERAGE_MAX: f64 = 0.95;
 
 /// Standard errors are wider by this where terms were chosen, since the same pairs chose them. With
 /// it 95 % intervals cover 90 to 95 % over the random games of `cargo xtask bench explain`.

@@ -2184,7 +2184,8 @@ pub struct ExplainRequest {
     #[prost(string, repeated, tag = "10")]
     pub split: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     /// A family to look into by Owen values, over all others whole, in place of `split`; empty: none.
-    /// Such values are known all at once, so no deadline cuts them short.
+    /// Such values are known all at once: a deadline that comes before is answered with
+    /// DEADLINE_EXCEEDED.
     #[prost(string, tag = "11")]
     pub drill_down: ::prost::alloc::string::String,
     /// `exact`, `permutation`, `leverage`, `odd` or `gaussian`; empty: by players and budget.
@@ -2280,8 +2281,8 @@ pub struct Attribution {
     /// they are not known.
     #[prost(double, repeated, tag = "6")]
     pub interactions: ::prost::alloc::vec::Vec<f64>,
-    /// Share of the variance beyond values that the interactions leave untold, 0 to 1; 0 where they are
-    /// exact.
+    /// Share of the variance beyond values that the interactions leave untold, of coalitions that they
+    /// were not fitted to; 0 to 1, 0 where they are exact.
     #[prost(double, tag = "7")]
     pub interactions_untold: f64,
 }
@@ -2306,7 +2307,8 @@ pub struct ExplainCounterfactualsRequest {
     /// Shares under promotion, planned and of the last 13 weeks; unset: 0 to 1.
     #[prost(message, optional, tag = "6")]
     pub promotion: ::core::option::Option<Bounds>,
-    /// Share in stock of the last 13 weeks; unset: 0 to 1.
+    /// Share in stock of the last 13 weeks; unset: 0 to 1. A period stays on its side of the 30 % below
+    /// which its units are masked, so the bounds that are answered may be narrower.
     #[prost(message, optional, tag = "7")]
     pub in_stock: ::core::option::Option<Bounds>,
     /// By what share of the expected units sales are to rise, and to fall; .001 to .9, 0 stands for .1.
@@ -2648,7 +2650,8 @@ pub mod explainer_client {
         /// `Predictor.Predict` serves, within 1e-4 relative.
         ///
         /// A client that sets a deadline gets what is known shortly before it, with its error, and `end`
-        /// says so. What a deadline did not cut short is kept for those who ask again.
+        /// says so. What a deadline did not cut short is kept for those who ask again. Who asks what is
+        /// being answered already waits for that answer, but with a deadline has a run of its own.
         ///
         /// * INVALID_ARGUMENT: an unknown or repeated output, more than 16, a budget too small or over
         ///  65,536, another setting out of range, or a malformed digest
@@ -2780,7 +2783,8 @@ pub mod explainer_server {
         /// `Predictor.Predict` serves, within 1e-4 relative.
         ///
         /// A client that sets a deadline gets what is known shortly before it, with its error, and `end`
-        /// says so. What a deadline did not cut short is kept for those who ask again.
+        /// says so. What a deadline did not cut short is kept for those who ask again. Who asks what is
+        /// being answered already waits for that answer, but with a deadline has a run of its own.
         ///
         /// * INVALID_ARGUMENT: an unknown or repeated output, more than 16, a budget too small or over
         ///  65,536, another setting out of range, or a malformed digest
