@@ -275,7 +275,8 @@ mod tests {
     fn what_is_untold_is_not_judged_by_the_pairs_that_were_fitted() {
         // Noise: no term of two players tells anything of a pair that was not seen.
         let noise = |present: usize| {
-            f64::from(u8::from(((present * 2_654_435_761) >> 7).count_ones().is_multiple_of(2)))
+            let mixed = (present * 2_654_435_761) >> 7;
+            f64::from(u8::from(mixed.count_ones().is_multiple_of(2)))
         };
         let found = told(9, 111, noise);
         assert!(found.untold[0] > 0.9, "{:?}", found.untold);

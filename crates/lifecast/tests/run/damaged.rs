@@ -80,6 +80,19 @@ fn a_damaged_artifact_is_named_and_the_next_run_heals_it() {
     assert_eq!(runs[2].digests(), digests);
 }
 
+/// Copies a folder of artifacts, whose files are read-only, into one that can be changed.
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let (from, to) = (entry.as_ref().unwrap().path(), to.join(entry.unwrap().file_name()));
+        if from.is_dir() {
+            copy(&from, &to);
+        } else {
+            fs::write(to, fs::read(from).unwrap()).unwrap();
+        }
+    }
+}
+
 #[test]
 fn a_model_of_another_version_is_refused() {
     let shop = Shop::new();
@@ -94,11 +107,7 @@ fn a_model_of_another_version_is_refused() {
     let fetched =
         runtime.block_on(store.fetch(&ours.1.parse().unwrap(), &shop.path("old"))).unwrap();
     let other = shop.path("other");
-    fs::create_dir(&other).unwrap();
-    for entry in fs::read_dir(&fetched).unwrap() {
-        let entry = entry.unwrap();
-        fs::write(other.join(entry.file_name()), fs::read(entry.path()).unwrap()).unwrap();
-    }
+    copy(&fetched, &other);
     let path = other.join("model.json");
     let mut model: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
     model["format"] = 99.into();
