@@ -103,7 +103,7 @@ pub enum Metric {
     Rps,
     /// Mean F1 of the classes, where the likeliest is answered; larger is better.
     MacroF1,
-    /// The same where what makes most of it is answered ([`crate::decisions`]).
+    /// The same where the classes are answered that by the forecaster's own probabilities make most of it.
     MacroF1Decided,
 }
 
