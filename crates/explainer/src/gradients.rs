@@ -171,15 +171,16 @@ fn table(values: &[f64]) -> (Vec<String>, Vec<Vec<f32>>) {
     let rows = values.chunks_exact(n_channels);
     let moves = |channel: &usize| rows.clone().any(|row| row[*channel] != 0.0);
     let moving: Vec<usize> = (0..n_channels).filter(moves).collect();
-    let short = |value: f64| {
-        // What is shown needs no more, and a file of it is half as long.
-        format!("{value:.3e}").parse().unwrap_or_default()
-    };
     let row = |row: &[f64]| moving.iter().map(|channel| short(row[*channel])).collect();
     (
         moving.iter().map(|at| CONTEXT_INPUTS[*at].to_owned()).collect(),
         rows.clone().map(row).collect(),
     )
+}
+
+/// Four digits: what is shown needs no more, and a file of it is half as long.
+pub(crate) fn short(value: f64) -> f32 {
+    format!("{value:.3e}").parse().unwrap_or_default()
 }
 
 /// The outputs that are explained, of the network alone. Shape `[windows][n_outputs]`.

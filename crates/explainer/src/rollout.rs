@@ -9,6 +9,8 @@ use model::Model;
 use panel::Window;
 use serde::{Deserialize, Serialize};
 
+use crate::gradients::short;
+
 /// The roll-out of one product.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RolloutMap {
@@ -29,14 +31,12 @@ pub struct RolloutMap {
 /// The roll-out for a window; none where nothing attends.
 pub(crate) fn rollout_map(model: &Model, window: &Window) -> Option<RolloutMap> {
     let (rollout, of) = model.rollout(window)?;
-    // What is shown needs no more digits.
-    let short = |share: f32| format!("{share:.3e}").parse().unwrap_or_default();
     Some(RolloutMap {
         series: window.series.clone(),
         origin: window.origin,
         of: of.to_owned(),
-        context: rollout.context.into_iter().map(short).collect(),
-        statics: short(rollout.statics),
-        horizon: short(rollout.horizon),
+        context: rollout.context.into_iter().map(|share| short(f64::from(share))).collect(),
+        statics: short(f64::from(rollout.statics)),
+        horizon: short(f64::from(rollout.horizon)),
     })
 }
