@@ -27,7 +27,7 @@ fn ten_steps_lose_what_they_lose_on_the_cpu() {
     let rows = rows(320);
     let config = config(Size::Tiny);
     let of = |device: &Device| {
-        losses(&network((config.kind, config.size), device), &rows, &config).expect("trained")
+        losses(&network((config.members[0], config.size), device), &rows, &config).expect("trained")
     };
     let (cpu, gpu) = (of(&Device::cpu()), of(&software()));
     assert_eq!(cpu.len(), 10);

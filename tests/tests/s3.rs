@@ -83,7 +83,7 @@ fn a_store_on_s3_gets_the_bytes_of_a_folder() {
         let found = wanted.iter().find(|(stage, _)| stage == name);
         found.map(|(_, digest)| digest.clone()).unwrap()
     };
-    let settings = "kind = \"lstm\"\nsize = \"tiny\"\nsteps_max = 40\nvalidate_every = 20\n\
+    let settings = "members = [\"lstm\"]\nsize = \"tiny\"\nsteps_max = 40\nvalidate_every = 20\n\
                     checkpoint_every = 5\n";
     fs::write(path("train.toml"), settings).unwrap();
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();

@@ -57,7 +57,7 @@ impl<'a> InProcess<'a> {
 impl Explained for InProcess<'_> {
     fn names(&self) -> Vec<String> {
         let description = self.model.description();
-        let (has_heads, training) = (description.kind.has_heads(), &description.training);
+        let (has_heads, training) = (description.has_heads(), &description.training);
         let given = Given {
             turns: has_heads && training.n_turn_rows > 0,
             stages: has_heads && training.n_stage_rows > 0,
@@ -180,13 +180,13 @@ mod tests {
         let panel = panel();
         let categories = category_units(&panel);
         for (n_turn_rows, n_stage_rows, n_outputs) in [(1, 1, 5), (1, 0, 4), (0, 1, 2), (0, 0, 1)] {
-            let mut description = Description::new(Kind::Lstm, Size::Tiny, dimensions);
+            let mut description = Description::new(vec![Kind::Lstm], Size::Tiny, dimensions);
             description.training.n_turn_rows = n_turn_rows;
             description.training.n_stage_rows = n_stage_rows;
-            let network = description.network().expect("a network");
-            let weights = initial_weights(&network.layout(), 1);
+            let networks = description.networks().expect("networks");
+            let weights = initial_weights(&networks[0].layout(), 1);
             let fitted = Fitted::unfitted(Frequency::Week);
-            let model = Arc::new(Model::new(description, &network, weights, fitted));
+            let model = Arc::new(Model::new(description, &networks, weights, fitted));
             let meta = panel.meta(model.settings(settings));
             let explained = InProcess::new(&model, &meta, &categories);
             let outputs = explained.outputs(&panel.histories, Period(55)).expect("a model");

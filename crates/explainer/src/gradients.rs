@@ -258,7 +258,7 @@ mod tests {
 
     const CONTEXT: usize = 24;
 
-    fn model(kind: Kind, n_members: usize) -> Model {
+    fn model(members: &[Kind]) -> Model {
         let dimensions = Dimensions {
             context: CONTEXT,
             horizon: 5,
@@ -266,14 +266,13 @@ mod tests {
             n_static_inputs: STATIC_INPUTS.len(),
             n_horizon_inputs: HORIZON_INPUTS.len(),
         };
-        let description =
-            Description { n_members, ..Description::new(kind, Size::Tiny, dimensions) };
-        let network = description.network().expect("a network of patches");
-        let weights = (0..n_members as u64)
-            .flat_map(|seed| initial_weights(&network.layout(), seed))
+        let description = Description::new(members.to_vec(), Size::Tiny, dimensions);
+        let networks = description.networks().expect("networks of patches");
+        let weights = (networks.iter().zip(0..))
+            .flat_map(|(network, seed)| initial_weights(&network.layout(), seed))
             .map(|weight| 1.5 * weight);
         let fitted = Fitted::unfitted(Frequency::Week);
-        Model::new(description.clone(), &network, weights.collect(), fitted)
+        Model::new(description, &networks, weights.collect(), fitted)
     }
 
     /// A series that began so many periods before the origin.
@@ -301,8 +300,10 @@ mod tests {
 
     #[test]
     fn maps_add_up_to_the_difference_of_two_answers() {
-        for (kind, n_members) in [(Kind::Transformer, 1), (Kind::Lstm, 2)] {
-            let model = model(kind, n_members);
+        for members in
+            [&[Kind::Transformer][..], &[Kind::Lstm; 2], &[Kind::Lstm, Kind::Transformer]]
+        {
+            let model = model(members);
             let own = window(1, 15);
             // One that is older and one that is younger: attention sees neither differently.
             let background = [(window(2, 24), 0.25), (window(3, 6), 0.75)];
@@ -331,7 +332,7 @@ mod tests {
 
     #[test]
     fn answers_are_those_of_the_network_and_slopes_those_of_answers() {
-        let model = model(Kind::Lstm, 1);
+        let model = model(&[Kind::Lstm]);
         let own = window(1, 24);
         let raw = model.outputs(&[&own]);
         let answered = answers(&raw, &own).remove(0);

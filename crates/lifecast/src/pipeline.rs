@@ -66,7 +66,10 @@ impl Default for Pipeline {
                 entry(OURS, trainer::Config::default()),
                 entry(
                     "dense",
-                    trainer::Config { kind: model::Kind::Dense, ..trainer::Config::default() },
+                    trainer::Config {
+                        members: vec![model::Kind::Dense],
+                        ..trainer::Config::default()
+                    },
                 ),
             ],
             predict: predictor::Config::default(),

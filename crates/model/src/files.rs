@@ -22,7 +22,7 @@ use crate::trees::Trees;
 use crate::weights::Layout;
 
 /// The version of the files that this code reads and writes; raised with every change of meaning.
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
 
 /// Folder of the built-in model beside another.
 const BUILTIN: &str = "builtin";
@@ -109,14 +109,12 @@ impl Error {
 pub struct Description {
     /// [`FORMAT`] of the program that wrote it.
     pub format: u32,
-    /// Which network.
-    pub kind: Kind,
-    /// How large, of a network of patches.
+    /// Its networks, whose mean is the answer.
+    pub members: Vec<Kind>,
+    /// How large they are, of networks of patches.
     pub size: Size,
     /// Width of the adapters that it was adapted with; 0 for none.
     pub d_adapter: usize,
-    /// Networks, whose mean is the answer.
-    pub n_members: usize,
     /// It answers for any panel, with the seasons, launches and prices that were fitted there.
     pub is_foundation: bool,
     /// Shapes of the network.
@@ -170,14 +168,13 @@ pub struct Training {
 
 impl Description {
     /// What this version of the program would write for these shapes; the rest is to be filled in.
-    pub fn new(kind: Kind, size: Size, dimensions: Dimensions) -> Self {
+    pub fn new(members: Vec<Kind>, size: Size, dimensions: Dimensions) -> Self {
         let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
         Self {
             format: FORMAT,
-            kind,
+            members,
             size,
             d_adapter: 0,
-            n_members: 1,
             is_foundation: false,
             dimensions,
             settings: Settings { context: dimensions.context, horizon: dimensions.horizon },
@@ -195,32 +192,38 @@ impl Description {
         }
     }
 
-    /// Shapes of the network of patches that this describes.
-    pub fn architecture(&self) -> Architecture {
-        let Self { kind, size, dimensions, d_adapter, .. } = *self;
+    /// Whether it answers quantiles, turns and stages; else means of units alone.
+    pub fn has_heads(&self) -> bool {
+        self.members.iter().all(|kind| kind.has_heads())
+    }
+
+    /// Shapes of a network of patches that this describes.
+    pub fn architecture(&self, kind: Kind) -> Architecture {
+        let Self { size, dimensions, d_adapter, .. } = *self;
         Architecture { d_adapter, ..Architecture::new(kind, size, dimensions) }
     }
 
-    /// The network that this describes, of zeros.
-    pub fn network(&self) -> Option<Network> {
-        match self.kind {
-            Kind::Transformer | Kind::Lstm => Some(Network::patches(self.architecture())),
+    /// The networks that this describes, of zeros; `None` of a dense one whose scaling is missing.
+    pub fn networks(&self) -> Option<Vec<Network>> {
+        let network = |kind: &Kind| match kind {
+            Kind::Transformer | Kind::Lstm => Some(Network::patches(self.architecture(*kind))),
             Kind::Dense => self.dense.map(|scaling| Network::dense(scaling, self.answer_horizon())),
-        }
+        };
+        self.members.iter().map(network).collect()
     }
 
     /// Periods answered at most: the dense network's means reach at least 26 weeks.
     pub fn answer_horizon(&self) -> usize {
         let half_year = |frequency: &Frequency| frequency.periods_of_weeks(26);
         let horizon = self.settings.horizon;
-        match self.kind {
-            Kind::Transformer | Kind::Lstm => horizon,
-            Kind::Dense => self.calibrations.keys().map(half_year).fold(horizon, usize::max),
+        if self.has_heads() {
+            return horizon;
         }
+        self.calibrations.keys().map(half_year).fold(horizon, usize::max)
     }
 
     fn check(&self, path: &Path) -> Result<(), Error> {
-        let current = Self::new(self.kind, self.size, self.dimensions);
+        let current = Self::new(self.members.clone(), self.size, self.dimensions);
         let differs = |field, found: &dyn std::fmt::Debug, expected: &dyn std::fmt::Debug| {
             let (found, expected) = (format!("{found:?}"), format!("{expected:?}"));
             let path = path.to_owned();
@@ -293,7 +296,7 @@ impl Model {
     /// Whether every window of the other model is one of this model too.
     pub fn takes_windows_of(&self, other: &Self) -> bool {
         let (own, asked) = (self.description(), other.description().settings);
-        own.kind.has_heads()
+        own.has_heads()
             && own.builtin.is_none()
             && own.dimensions.context >= asked.context
             && own.dimensions.horizon >= asked.horizon
@@ -315,8 +318,8 @@ impl Model {
         let description: Description =
             serde_json::from_value(value).map_err(|error| not_json(&path, error))?;
         description.check(&path)?;
-        let network = description
-            .network()
+        let networks = description
+            .networks()
             .ok_or_else(|| damaged(&path, "field `dense` is missing".to_owned()))?;
         let Settings { context, horizon } = description.settings;
         let most = description.dimensions;
@@ -325,11 +328,11 @@ impl Model {
         }
         let n_cells = description.dimensions.horizon.pow(2);
         let mut calibrations = description.calibrations.values();
-        if description.kind.has_heads() && calibrations.any(|c| c.correlations.len() != n_cells) {
+        if description.has_heads() && calibrations.any(|c| c.correlations.len() != n_cells) {
             return Err(damaged(&path, format!("`correlations` needs {n_cells} values")));
         }
-        if description.calibrations.is_empty() || description.n_members == 0 {
-            return Err(damaged(&path, "`calibrations` or `n_members` is empty".to_owned()));
+        if description.calibrations.is_empty() || networks.is_empty() {
+            return Err(damaged(&path, "`calibrations` or `members` is empty".to_owned()));
         }
 
         let path = files.directory.join("model.safetensors");
@@ -338,7 +341,7 @@ impl Model {
             let reason = "its digest is not the one in model.json".to_owned();
             return Err(damaged(&path, reason));
         }
-        let layout = network.layout().repeated(description.n_members);
+        let layout = Layout::of_members(&networks);
         let weights =
             weights_from_bytes(&layout, stored).map_err(|reason| damaged(&path, reason))?;
 
@@ -353,13 +356,12 @@ impl Model {
         let path = files.directory.join("fitted.json");
         let fitted: Fitted =
             serde_json::from_slice(&files.fitted).map_err(|error| not_json(&path, error))?;
-        Ok(Self::new(description, &network, weights, fitted).with_trees(trees))
+        Ok(Self::new(description, &networks, weights, fitted).with_trees(trees))
     }
 
     /// Writes the model into a directory; the same model gives the same bytes.
     pub fn save(&self, directory: &Path) -> Result<(), Error> {
-        let n_members = self.description().n_members;
-        let layout = self.network().layout().repeated(n_members);
+        let layout = Layout::of_members(self.members());
         let weights = weights_to_bytes(&layout, self.weights());
         let trees = self.trees().map(Trees::to_bytes);
         let description = Description {

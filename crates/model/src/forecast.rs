@@ -33,17 +33,16 @@ pub struct Model {
 }
 
 impl Model {
-    /// A model of its parts. `weights` are those of one network, or of several of the same shapes,
-    /// one after the other; a model of several answers their mean.
+    /// A model of its parts. `weights` are those of its networks, of which it has at least one, one
+    /// after the other; it answers their mean.
     pub fn new(
         description: Description,
-        network: &Network,
+        networks: &[Network],
         weights: Vec<f32>,
         fitted: Fitted,
     ) -> Self {
-        let n_values = network.layout().n_values().max(1);
-        let members = weights.chunks_exact(n_values).map(|weights| network.with_weights(weights));
-        let members = members.collect();
+        let members = networks.iter().zip(parts(networks, &weights));
+        let members = members.map(|(network, weights)| network.with_weights(weights)).collect();
         let calibration = description.calibrations.get(&fitted.frequency());
         let calibration = calibration.cloned().unwrap_or_default();
         let horizon = description.dimensions.horizon;
@@ -52,7 +51,7 @@ impl Model {
         } else {
             Dependence::independent(horizon)
         };
-        let workers = network.workers();
+        let workers = networks[0].workers();
         Self {
             description,
             members,
@@ -107,7 +106,7 @@ impl Model {
         }
         let fitted = panel.with_standards_of(&self.fitted);
         let (description, weights) = (self.description.clone(), self.weights.clone());
-        let placed = Self::new(description, self.network(), weights, fitted);
+        let placed = Self::new(description, &self.members, weights, fitted);
         Ok(Arc::new(placed.with_trees(self.trees.clone())))
     }
 
@@ -130,14 +129,24 @@ impl Model {
         &self.fitted
     }
 
-    /// All weights, in the order of the network's layout, one network after the other.
+    /// All weights, in the order of each network's layout, one network after the other.
     pub fn weights(&self) -> &[f32] {
         &self.weights
     }
 
-    /// The network, with the weights of the first where there are several.
-    pub fn network(&self) -> &Network {
-        &self.members[0]
+    /// Its networks, with their weights.
+    pub fn members(&self) -> &[Network] {
+        &self.members
+    }
+
+    /// The weights of each network.
+    pub fn weights_of_members(&self) -> impl Iterator<Item = &[f32]> {
+        parts(&self.members, &self.weights)
+    }
+
+    /// Threads for what is asked of it.
+    pub fn workers(&self) -> &Workers {
+        &self.workers
     }
 
     /// Raw outputs for some windows, before any calibration.
@@ -160,10 +169,9 @@ impl Model {
         seen_as: &Window,
         of_outputs: &Outputs,
     ) -> Option<Vec<Vec<f32>>> {
-        let n_values = self.weights.len() / self.members.len();
         let share = (self.members.len() as f32).recip();
         let mut sum: Option<Vec<Vec<f32>>> = None;
-        for (network, weights) in self.members.iter().zip(self.weights.chunks_exact(n_values)) {
+        for (network, weights) in self.members.iter().zip(self.weights_of_members()) {
             let mut shared = network.context_gradient(weights, windows, seen_as, of_outputs)?;
             shared.iter_mut().flatten().for_each(|slope| *slope *= share);
             if let Some(sum) = &mut sum {
@@ -177,12 +185,12 @@ impl Model {
     }
 
     /// Where the attention of a Transformer goes in one window: of this model, as the mean of its
-    /// members, or of the built-in one beside it, and which of the two it is.
+    /// members that attend, or of the built-in one beside it, and which of the two it is.
     pub fn rollout(&self, window: &Window) -> Option<(Rollout, &'static str)> {
-        let of_members: Option<Vec<Rollout>> =
-            self.members.iter().map(|network| network.rollout(window)).collect();
-        if let Some(of_members) = of_members {
-            return Rollout::mean(&of_members).map(|rollout| (rollout, "the network"));
+        let of_members: Vec<Rollout> =
+            self.members.iter().filter_map(|network| network.rollout(window)).collect();
+        if let Some(rollout) = Rollout::mean(&of_members) {
+            return Some((rollout, "the network"));
         }
         let (rollout, _) = self.builtin.as_ref()?.rollout(window)?;
         Some((rollout, "the built-in model beside the network"))
@@ -275,6 +283,15 @@ impl Model {
     }
 }
 
+/// The weights of each of some networks that stand one after the other.
+fn parts<'a>(networks: &'a [Network], mut weights: &'a [f32]) -> impl Iterator<Item = &'a [f32]> {
+    networks.iter().map(move |network| {
+        let (of_network, rest) = weights.split_at(network.layout().n_values());
+        weights = rest;
+        of_network
+    })
+}
+
 /// Forecasts for windows, in their order. What else is in the call changes no answer beyond
 /// rounding of the last digit.
 pub fn forecast(model: &Model, windows: &[Window]) -> Vec<Forecast> {
@@ -293,11 +310,11 @@ fn answers(
     windows: &[Window],
     answer: fn(&Model, &Window, Row<'_>, &Beside) -> Forecast,
 ) -> Vec<Forecast> {
-    let chunks: Vec<&[Window]> = windows.chunks(model.network().answer_batch()).collect();
+    let chunks: Vec<&[Window]> = windows.chunks(model.members[0].answer_batch()).collect();
     let answers = model.workers.map(&chunks, |_, chunk| {
         let windows: Vec<&Window> = chunk.iter().collect();
         let outputs = model.outputs(&windows);
-        if model.description.kind.has_heads() {
+        if model.description.has_heads() {
             let beside = model.beside(&windows);
             let rows = chunk.iter().zip(outputs.rows()).zip(&beside);
             rows.map(|((window, row), beside)| answer(model, window, row, beside))

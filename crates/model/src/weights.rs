@@ -9,6 +9,8 @@ use burn::tensor::{Device, Gradients, Tensor, TensorData, Transaction};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+use crate::network::Network;
+
 /// Path and shape of each parameter, in the order of the flat vector.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Layout {
@@ -24,19 +26,16 @@ impl Layout {
         paths.layout
     }
 
-    /// The layout of this many networks of the same shapes, one after the other.
-    #[must_use]
-    pub fn repeated(&self, n_members: usize) -> Self {
-        if n_members == 1 {
-            return self.clone();
+    /// The layout of several networks, one after the other; of one its own.
+    pub fn of_members(members: &[Network]) -> Self {
+        if let [alone] = members {
+            return alone.layout();
         }
-        let of_member = |member| {
-            let named = move |(path, shape): &(String, Vec<usize>)| {
-                (format!("members.{member}.{path}"), shape.clone())
-            };
-            self.parameters.iter().map(named)
+        let of_member = |(member, network): (usize, &Network)| {
+            let parameters = network.layout().parameters.into_iter();
+            parameters.map(move |(path, shape)| (format!("members.{member}.{path}"), shape))
         };
-        Self { parameters: (0..n_members).flat_map(of_member).collect() }
+        Self { parameters: members.iter().enumerate().flat_map(of_member).collect() }
     }
 
     /// Length of the flat vector.

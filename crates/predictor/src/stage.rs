@@ -48,8 +48,8 @@ pub struct Manifest {
     pub model_digest: Digest,
     /// Digest of the features' files.
     pub features_digest: Digest,
-    /// Which network.
-    pub kind: Kind,
+    /// Its networks.
+    pub members: Vec<Kind>,
 }
 
 /// What was written.
@@ -80,16 +80,16 @@ pub fn run(
     let features = FeaturesDir::open(inputs.features).map_err(Error::Features)?;
     let predictor = Predictor::open(inputs.features, inputs.model)?;
     let description = predictor.model().description();
-    let kind = description.kind;
-    let name = match (config.name.as_str(), kind) {
-        ("", Kind::Dense) => Kind::Dense.name(),
-        ("", _) => "lifecast",
-        (name, _) => name,
+    let name = match config.name.as_str() {
+        "" if description.has_heads() => "lifecast",
+        "" => Kind::Dense.name(),
+        name => name,
     };
     let [_, _, farthest] = predictor.meta().outlooks();
-    let longest = match kind {
-        Kind::Dense => description.answer_horizon(),
-        _ => predictor.meta().settings.horizon,
+    let longest = if description.has_heads() {
+        predictor.meta().settings.horizon
+    } else {
+        description.answer_horizon()
     };
     let farthest = farthest.max(longest);
     let origins = origins(features.split(), farthest, config);
@@ -130,7 +130,7 @@ pub fn run(
         model: name.to_owned(),
         model_digest: digest(inputs.model)?,
         features_digest: digest(inputs.features)?,
-        kind,
+        members: description.members.clone(),
     };
     let text = serde_json::to_string_pretty(&manifest).expect("plain structs become JSON");
     let path = output.join("forecasts.json");

@@ -11,12 +11,11 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// Which network; a base model brings its own.
-    pub kind: Kind,
-    /// How large, of a network of patches; a base model brings its own.
+    /// Networks that are trained, each from a seed of its own; the model answers their mean. A base
+    /// model brings its own.
+    pub members: Vec<Kind>,
+    /// How large they are, of networks of patches; a base model brings its own.
     pub size: Size,
-    /// Networks that are trained, each from a seed of its own; the model answers their mean.
-    pub members: usize,
     /// Boosted trees are grown beside the network for turns and stages; not of a foundation model.
     pub trees: bool,
     /// The built-in model answers turns and stages beside the network, weighed on validation rows,
@@ -156,9 +155,8 @@ impl Default for LossWeights {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            kind: Kind::Lstm,
             size: Size::Small,
-            members: 1,
+            members: vec![Kind::Lstm],
             trees: true,
             builtin: true,
             from: Start::Scratch,
@@ -193,10 +191,15 @@ impl Default for Config {
 }
 
 impl Config {
+    /// Whether quantiles, turns and stages are learnt; else means of units alone.
+    pub fn has_heads(&self) -> bool {
+        self.members.iter().all(|kind| kind.has_heads())
+    }
+
     /// Checks every number.
     pub fn validate(&self) -> Result<(), Invalid> {
         let counts = [
-            ("members", self.members as u64, 64),
+            ("members", self.members.len() as u64, 64),
             ("rank", self.rank as u64, 256),
             ("steps_max", self.steps_max.max(u64::from(self.from != Start::Scratch)), 10_000_000),
             ("batch", self.batch as u64, 1 << 16),
@@ -240,17 +243,15 @@ impl Config {
             return Err(Invalid::new("adapt", "needs a base model: set `from`"));
         }
         if self.pseudo_labels.is_some()
-            && (self.kind == Kind::Dense || self.foundation || self.losses.reconstruction > 0.0)
+            && (!self.has_heads() || self.foundation || self.losses.reconstruction > 0.0)
         {
             let reason = "is of networks with turns and stages, of one data set, and without \
                           `losses.reconstruction`";
             return Err(Invalid::new("pseudo_labels", reason));
         }
-        if self.kind == Kind::Dense && (self.members > 1 || self.from != Start::Scratch) {
-            return Err(Invalid::new(
-                "kind",
-                "the dense baseline has one member and no base model",
-            ));
+        if !self.has_heads() && (self.members.len() > 1 || self.from != Start::Scratch) {
+            let reason = "the dense baseline stands alone, without a base model";
+            return Err(Invalid::new("members", reason));
         }
         Ok(())
     }

@@ -113,7 +113,7 @@ impl Data {
 /// The built-in model where it can answer beside a network on this data: the data asks for no more
 /// than it can take, and a base model's inputs are standardised as its own.
 fn builtin_beside(config: &Config, data: &Loaded, base: Option<&Model>) -> Option<Arc<Model>> {
-    if !config.builtin || config.foundation || !config.kind.has_heads() {
+    if !config.builtin || config.foundation || !config.has_heads() {
         return None;
     }
     let builtin = Model::builtin().inspect_err(|error| tracing::error!(%error, "built-in")).ok()?;

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use lifecycle::{Frequency, Progress};
-use model::{Calibration, Description, Kind, Model, Network, Training, Trees, Workers};
+use model::{Calibration, Description, Model, Network, Training, Trees, Workers};
 use panel::Fitted;
 
 use crate::boosting::grow_all;
@@ -42,35 +42,35 @@ pub(crate) struct Fit {
 }
 
 impl Setup<'_> {
-    /// Trains in this process alone, from these weights: of all members, of one for all, or none.
+    /// Trains in this process alone, from these weights of the networks, or from random ones.
     pub(crate) fn fit(
         &self,
         description: &Description,
-        (network, start): (&Network, &[Vec<f32>]),
+        (networks, starts): (&[Network], &[Vec<f32>]),
     ) -> Result<Fit, Error> {
         let mut states = Vec::new();
         let train =
-            |ranks: &mut Ranks<'_>| self.train_members((network, start), &mut states, ranks);
+            |ranks: &mut Ranks<'_>| self.train_members((networks, starts), &mut states, ranks);
         let outcomes = together(&mut Alone, train)?;
-        Ok(self.finish(description, network, outcomes))
+        Ok(self.finish(description, networks, outcomes))
     }
 
-    /// Trains each member from a seed of its own. What was done when a rank is lost stands in
+    /// Trains each network from a seed of its own. What was done when a rank is lost stands in
     /// `states`.
     pub(crate) fn train_members(
         &self,
-        (network, start): (&Network, &[Vec<f32>]),
+        (networks, starts): (&[Network], &[Vec<f32>]),
         states: &mut Vec<Option<State>>,
         ranks: &mut Ranks<'_>,
     ) -> Result<Vec<Outcome>, Error> {
         let Self { config, checkpoint, data, progress } = *self;
-        states.resize(config.members, None);
-        let mut outcomes = Vec::with_capacity(config.members);
-        for (member, state) in states.iter_mut().enumerate() {
+        states.resize(networks.len(), None);
+        let mut outcomes = Vec::with_capacity(networks.len());
+        for (member, (network, state)) in networks.iter().zip(states).enumerate() {
             let config = Config { seed: config.seed + member as u64, ..config.clone() };
             let checkpoints = checkpoint.map(|folder| folder.join(format!("member-{member}")));
-            let progress = Member { progress, done: member, total: config.members };
-            let base = start.get(member).or(start.first()).map(Vec::as_slice);
+            let progress = Member { progress, done: member, total: networks.len() };
+            let base = starts.get(member).map(Vec::as_slice);
             let (config, checkpoints) = (&config, checkpoints.as_deref());
             let task = Task { network, base, rows: &data.rows, config, checkpoints };
             let outcome = train_on(ranks, task, state, &progress);
@@ -84,7 +84,7 @@ impl Setup<'_> {
     pub(crate) fn finish(
         &self,
         description: &Description,
-        network: &Network,
+        networks: &[Network],
         mut outcomes: Vec<Outcome>,
     ) -> Fit {
         let Self { config, data, progress, .. } = *self;
@@ -93,15 +93,15 @@ impl Setup<'_> {
         describe(&mut description, config, rows, &outcomes[0]);
         let weights: Vec<f32> = outcomes.iter().flat_map(|o| o.weights.iter().copied()).collect();
         let mut lines: Vec<String> = outcomes.iter().flat_map(|o| o.lines.clone()).collect();
-        let raw = Model::new(description.clone(), network, weights.clone(), data.fitted.clone());
-        if config.members > 1 {
+        let raw = Model::new(description.clone(), networks, weights.clone(), data.fitted.clone());
+        if networks.len() > 1 {
             let all = rows.rows.iter().filter(|row| row.validation.is_some()).collect::<Vec<_>>();
-            let of_all = validate_model(&raw, &all, &raw.network().workers());
+            let of_all = validate_model(&raw, &all, raw.workers());
             description.training.validation = of_all.combined;
-            let line = serde_json::json!({"members": config.members, "validation": of_all});
+            let line = serde_json::json!({"members": networks.len(), "validation": of_all});
             lines.push(line.to_string());
         }
-        let has_heads = description.kind.has_heads();
+        let has_heads = description.has_heads();
         let trees = (config.trees && has_heads && !config.foundation).then(|| {
             progress.report("grow trees", 0, 1);
             grow_all(&rows.rows, config.seed, &Workers::default())
@@ -120,7 +120,7 @@ impl Setup<'_> {
     pub(crate) fn write(
         &self,
         fit: &Fit,
-        network: &Network,
+        networks: &[Network],
         lines: &[String],
         output: &Path,
     ) -> Result<Model, Error> {
@@ -131,10 +131,10 @@ impl Setup<'_> {
         } else {
             data.fitted.clone()
         };
-        let model = fit.model(network, fitted);
+        let model = fit.model(networks, fitted);
         model.save(output).map_err(Error::Model)?;
         write(&output.join("training.jsonl"), &(lines.join("\n") + "\n"))?;
-        if self.config.kind == Kind::Dense {
+        if !self.config.has_heads() {
             let scatter = Scatter::sample(&model, &data.validation(data.parts[0].0));
             let text = serde_json::to_string(&scatter).expect("plain structs become JSON");
             write(&output.join("scatter.json"), &text)?;
@@ -145,8 +145,8 @@ impl Setup<'_> {
 
 impl Fit {
     /// The model, with state that is fitted to some panel.
-    pub(crate) fn model(&self, network: &Network, fitted: Fitted) -> Model {
-        let model = Model::new(self.description.clone(), network, self.weights.clone(), fitted);
+    pub(crate) fn model(&self, networks: &[Network], fitted: Fitted) -> Model {
+        let model = Model::new(self.description.clone(), networks, self.weights.clone(), fitted);
         model.with_trees(self.trees.clone()).with_builtin(self.builtin.clone())
     }
 }
@@ -180,10 +180,9 @@ impl Progress for Member<'_> {
 
 /// What is fitted on the validation rows of each frequency.
 fn calibrations(raw: &Model, data: &Data) -> BTreeMap<Frequency, Calibration> {
-    let workers = raw.network().workers();
     let of_frequency = |frequency: &Frequency| {
         let rows = data.validation(*frequency);
-        let calibration = calibrate(raw, &rows, data.fitted.is_whole, &workers);
+        let calibration = calibrate(raw, &rows, data.fitted.is_whole, raw.workers());
         tracing::info!(?frequency, ?calibration, "calibrated");
         (*frequency, calibration)
     };

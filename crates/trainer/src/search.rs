@@ -13,7 +13,6 @@
 use std::collections::BTreeMap;
 
 use lifecycle::Invalid;
-use model::Kind;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
@@ -167,8 +166,11 @@ impl Search {
             let is_searched = trial.settings.contains_key(&field);
             Invalid::new(if is_searched { format!("space.{field}") } else { field }, reason)
         })?;
-        if config.kind == Kind::Dense {
-            return Err(Invalid::new("kind", "the dense baseline has another loss: not searched"));
+        if !config.has_heads() {
+            return Err(Invalid::new(
+                "members",
+                "the dense baseline has another loss: not searched",
+            ));
         }
         Ok(config)
     }
@@ -330,7 +332,7 @@ mod tests {
             ("dropout = { uniform = [0.95, 0.99] }", "space.dropout", "0 to 0.9"),
             ("batch = { uniform = [1.5, 7.5] }", "space.batch", "usize"),
             ("optimiser = [\"adamax\"]", "space.optimiser", "adamw"),
-            ("kind = [\"dense\"]", "kind", "another loss"),
+            ("members = [[\"dense\"]]", "members", "another loss"),
         ] {
             let error = search(space).trials(&Config::default()).expect_err(space);
             assert_eq!(error.field, field);

@@ -17,7 +17,7 @@ use crate::fit::Setup;
 use crate::pseudo_labels;
 use crate::ranks::{Alone, Meeting, together};
 use crate::rows::Row;
-use crate::start::{dense_scaling, start_of_base};
+use crate::start::{dense_scaling, starts_of_base};
 use crate::training::Stopped;
 use crate::validation::{Validation, calibrate_placed};
 use crate::wrong::Wrong;
@@ -56,8 +56,8 @@ impl<'a> Inputs<'a> {
 /// What a training came to.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
-    /// Which network.
-    pub kind: Kind,
+    /// Its networks.
+    pub members: Vec<Kind>,
     /// Weights.
     pub n_parameters: usize,
     /// Numbers that were trained, of one member.
@@ -88,7 +88,7 @@ pub fn validation_of(model: &Path) -> Result<Option<Validation>, Error> {
     let text =
         fs::read_to_string(&path).map_err(|source| Error::File { path: path.clone(), source })?;
     let description = Model::load(model).map_err(Error::Model)?.description().clone();
-    let kept = (description.n_members == 1).then_some(description.training.best_step);
+    let kept = (description.members.len() == 1).then_some(description.training.best_step);
     let mut lines = text.lines().filter_map(|line| serde_json::from_str::<Line>(line).ok());
     Ok(lines.rfind(|line| line.step == kept).map(|line| line.validation))
 }
@@ -161,12 +161,13 @@ fn base_model(config: &Config, inputs: &Inputs<'_>) -> Result<Option<Arc<Model>>
     }
 }
 
-/// What the trained model will be, and its network with the weights that training starts from.
+/// What the trained model will be, and its networks with the weights that training starts from:
+/// none where they are random.
 fn prepared(
     config: &Config,
     data: &Data,
     base: Option<&Model>,
-) -> Result<(Description, Network, Option<Vec<f32>>), Error> {
+) -> Result<(Description, Vec<Network>, Vec<Vec<f32>>), Error> {
     let frequencies = data.parts.iter().map(|(frequency, _)| (*frequency, Calibration::default()));
     let dimensions = Dimensions {
         context: data.settings.context,
@@ -175,9 +176,8 @@ fn prepared(
         n_static_inputs: panel::STATIC_INPUTS.len(),
         n_horizon_inputs: panel::HORIZON_INPUTS.len(),
     };
-    let mut description = Description::new(config.kind, config.size, dimensions);
+    let mut description = Description::new(config.members.clone(), config.size, dimensions);
     description.calibrations = frequencies.collect();
-    description.n_members = config.members;
     description.is_foundation = config.foundation;
     if let Some(base) = base {
         let of_base = base.description();
@@ -189,18 +189,18 @@ fn prepared(
         let Settings { context, horizon } = data.settings;
         description.settings = Settings { context: context.min(of_base.settings.context), horizon };
         description.dimensions = of_base.dimensions;
-        (description.kind, description.size) = (of_base.kind, of_base.size);
+        (description.members, description.size) = (of_base.members.clone(), of_base.size);
         description.d_adapter = of_base.d_adapter;
         if config.adapt == Adapt::Adapter {
             description.d_adapter = config.rank;
         }
     }
-    if config.kind == Kind::Dense {
+    if !config.has_heads() {
         description.dense = Some(dense_scaling(&data.rows));
     }
-    let network = description.network().expect("a dense network has its scaling");
-    let start = base.map(|base| start_of_base(base, &network.layout(), config.seed));
-    Ok((description, network, start))
+    let networks = description.networks().expect("a dense network has its scaling");
+    let starts = base.map_or_else(Vec::new, |base| starts_of_base(base, &networks, config.seed));
+    Ok((description, networks, starts))
 }
 
 fn run_on(
@@ -226,40 +226,38 @@ fn run_on(
     if n_training_rows == 0 {
         return Err(Error::NoRows);
     }
-    let (description, network, start) = prepared(config, &data, base.as_deref())?;
-    let mut start: Vec<Vec<f32>> = start.into_iter().collect();
+    let (description, networks, mut starts) = prepared(config, &data, base.as_deref())?;
     let mut checkpoint = inputs.checkpoint.map(Path::to_owned);
     let mut lines = Vec::new();
     if let Some(least) = config.pseudo_labels {
         let setup = Setup { config, checkpoint: checkpoint.as_deref(), data: &data, progress };
-        let fit = setup.fit(&description, (&network, &start))?;
-        let (model, frequency) = (fit.model(&network, data.fitted.clone()), data.parts[0].0);
+        let fit = setup.fit(&description, (&networks, &starts))?;
+        let (model, frequency) = (fit.model(&networks, data.fitted.clone()), data.parts[0].0);
         pseudo_labels::label(&mut data.rows, unlabelled, (&model, frequency), least);
         checkpoint = checkpoint.map(|folder| folder.join("pseudo-labels"));
-        let members = fit.weights.chunks_exact(network.layout().n_values());
-        start = members.map(<[f32]>::to_vec).collect();
+        starts = model.weights_of_members().map(<[f32]>::to_vec).collect();
         lines = fit.lines;
     }
     let setup = Setup { config, checkpoint: checkpoint.as_deref(), data: &data, progress };
     let mut states = Vec::new();
     let mut fit = None;
     together(meeting, |ranks| {
-        let outcomes = setup.train_members((&network, &start), &mut states, ranks)?;
+        let outcomes = setup.train_members((&networks, &starts), &mut states, ranks)?;
         // Made once, though a rank may be lost meanwhile.
         let fit = &mut fit;
-        let make = || fit.get_or_insert_with(|| setup.finish(&description, &network, outcomes));
+        let make = || fit.get_or_insert_with(|| setup.finish(&description, &networks, outcomes));
         let Some(fit) = ranks.first_works(make).map_err(Error::Stopped)? else {
             ranks.wait_for_all().map_err(Error::Stopped)?;
             return Ok(None);
         };
         let lines = [&lines[..], &fit.lines].concat();
-        let model = setup.write(fit, &network, &lines, output)?;
+        let model = setup.write(fit, &networks, &lines, output)?;
         if let Err(error) = ranks.wait_for_all() {
             // The model is written; a rank that was lost meanwhile changes nothing of it.
             tracing::warn!(%error, "a rank was lost after the model was written");
         }
         Ok(Some(Summary {
-            kind: model.description().kind,
+            members: model.description().members.clone(),
             n_parameters: model.weights().len(),
             n_trained: fit.best.n_trained,
             n_ranks: fit.best.ranks.0,
@@ -291,7 +289,7 @@ pub(crate) fn placed(
         *calibration = calibrate_placed(&placed, calibration, rows);
     }
     let (weights, fitted) = (placed.weights().to_vec(), placed.fitted().clone());
-    Ok(Model::new(description, placed.network(), weights, fitted))
+    Ok(Model::new(description, placed.members(), weights, fitted))
 }
 
 /// Publishes a base model for some features: a zero-shot model. Its weights are as they were; its
@@ -314,7 +312,7 @@ fn publish(
     model.save(output).map_err(Error::Model)?;
     write(&output.join("training.jsonl"), "")?;
     Ok(Summary {
-        kind: model.description().kind,
+        members: model.description().members.clone(),
         n_parameters: model.weights().len(),
         n_trained: 0,
         n_ranks: 0,

@@ -11,14 +11,22 @@ use crate::config::Config;
 use crate::rows::{Rows, Target};
 use crate::unseen_inputs::silence;
 
-/// The weights of a base model's first network for a network of this layout, which may have adapters
-/// that the base has not: they begin as nothing.
-pub(crate) fn start_of_base(base: &Model, layout: &Layout, seed: u64) -> Vec<f32> {
-    let of_base = base.network().layout();
+/// The weights of a base model's networks for networks of these layouts, which may have adapters that
+/// the base has not: they begin as nothing.
+pub(crate) fn starts_of_base(base: &Model, networks: &[Network], seed: u64) -> Vec<Vec<f32>> {
+    let of_base = base.members().iter().zip(base.weights_of_members());
+    let start = |((of_base, weights), network): ((&Network, &[f32]), &Network)| {
+        start_of((&of_base.layout(), weights), &network.layout(), seed)
+    };
+    of_base.zip(networks).map(start).collect()
+}
+
+/// The weights of one layout for another, by name.
+fn start_of((of_base, base): (&Layout, &[f32]), layout: &Layout, seed: u64) -> Vec<f32> {
     let mut weights = initial_weights(layout, seed);
     for (path, _, range) in layout.places() {
         if let Some((_, _, from)) = of_base.places().find(|(of_base, _, _)| *of_base == path) {
-            weights[range].copy_from_slice(&base.weights()[from]);
+            weights[range].copy_from_slice(&base[from]);
         } else if path.ends_with("adapter_out.weight") {
             weights[range].fill(0.0);
         }

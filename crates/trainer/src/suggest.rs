@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use lifecycle::{Part, Period, ProductId, Stage};
-use model::{Blend, Model, Network, Outputs, Workers, softmax_of, stage_logits};
+use model::{Blend, Model, Outputs, Workers, softmax_of, stage_logits};
 use panel::{Cutter, History, Window, category_units};
 use serde::{Deserialize, Serialize};
 use tables::FeaturesDir;
@@ -111,32 +111,28 @@ pub fn suggestions(
 /// The voices of a model.
 struct Committee<'a> {
     model: &'a Model,
-    members: Vec<Network>,
     blend: Blend,
 }
 
 impl<'a> Committee<'a> {
     fn new(model: &'a Model) -> Self {
-        let n_values = model.network().layout().n_values().max(1);
-        let members = model.weights().chunks_exact(n_values);
         let calibrations = &model.description().calibrations;
         let calibration = calibrations.get(&model.fitted().frequency());
         Self {
             model,
-            members: members.map(|weights| model.network().with_weights(weights)).collect(),
             blend: calibration.map_or_else(Blend::default, |calibration| calibration.stage_now),
         }
     }
 
     /// Whether there is anything to disagree.
     fn n_voices(&self) -> usize {
-        self.members.len() + usize::from(self.model.trees().is_some())
+        self.model.members().len() + usize::from(self.model.trees().is_some())
     }
 
     /// For each window the mean of the voices and the information in nats.
     fn judge(&self, windows: &[&Window]) -> Vec<([f32; 4], f64)> {
         let outputs: Vec<Outputs> =
-            self.members.iter().map(|member| member.outputs(windows)).collect();
+            self.model.members().iter().map(|member| member.outputs(windows)).collect();
         let of_members: Vec<Vec<_>> = outputs.iter().map(|o| o.rows().collect()).collect();
         let trees = self.model.trees().map(|trees| trees.logits(windows));
         // Each voice at the temperature of the whole.

@@ -141,7 +141,7 @@ fn gathered(
 /// Losses of the mean of all members of a model on validation rows.
 pub(crate) fn validate_model(model: &Model, rows: &[&Row], workers: &Workers) -> Validation {
     let all = outputs(rows, workers, &|windows| model.outputs(windows));
-    judged(&all, rows, model.network().dense_scaling())
+    judged(&all, rows, model.members()[0].dense_scaling())
 }
 
 /// Losses of the raw outputs for rows, which come in chunks.
@@ -356,7 +356,7 @@ pub(crate) fn calibrate(
 /// A base model's calibration for other data: its probabilities as they fit all that came in the
 /// past of that data. What says nothing stays as it was.
 pub(crate) fn calibrate_placed(model: &Model, base: &Calibration, rows: &[&Row]) -> Calibration {
-    let outputs = outputs(rows, &model.network().workers(), &|windows| model.outputs(windows));
+    let outputs = outputs(rows, model.workers(), &|windows| model.outputs(windows));
     let mut heads = Heads::default();
     for (raw, row) in outputs.iter().flat_map(Outputs::rows).zip(rows) {
         for target in [&row.train, &row.validation].into_iter().flatten() {

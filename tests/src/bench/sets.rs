@@ -95,7 +95,7 @@ fit_products = 200
 const BASELINES: &str = "
 [[model]]
 name = \"transformer\"
-kind = \"transformer\"
+members = [\"transformer\"]
 
 [[model]]
 name = \"built-in\"
@@ -115,7 +115,7 @@ builtin = false
 
 [[model]]
 name = \"transformer\"
-kind = \"transformer\"
+members = [\"transformer\"]
 
 [[model]]
 name = \"tiny\"
@@ -142,8 +142,8 @@ name = \"from built-in\"
 from = \"builtin\"
 
 [[model]]
-name = \"three networks\"
-members = 3
+name = \"both kinds\"
+members = [\"lstm\", \"transformer\"]
 ";
 
 /// Names of the variants of an ablation.

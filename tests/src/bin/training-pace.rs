@@ -110,7 +110,7 @@ fn run(flags: &Flags) -> anyhow::Result<()> {
             }
             device.release_memory();
             let config = Config {
-                kind: *kind,
+                members: vec![*kind],
                 size: *size,
                 steps_max: 1_000_000,
                 validate_every: 10_000_000,
@@ -154,7 +154,7 @@ fn others(flags: &Flags) -> anyhow::Result<Others> {
 fn equivalence((kind, size): (Kind, Size), device: &Device) -> anyhow::Result<Value> {
     let rows = rows(1024);
     let config = Config {
-        kind,
+        members: vec![kind],
         size,
         steps_max: 10,
         batch: 64,
@@ -194,7 +194,8 @@ fn case(
     others: &mut Others,
     flags: &Flags,
 ) -> anyhow::Result<Value> {
-    let network = network((config.kind, config.size), device);
+    let kind = config.members[0];
+    let network = network((kind, config.size), device);
     let first = parts(config, device, rows, 1, true)?;
     // Kernels are compiled by now, yet a slow device needs room for its first steps.
     let limit = Duration::from_secs_f64(flags.seconds) + first.total().mul_f64(0.5);
@@ -208,8 +209,8 @@ fn case(
     Ok(json!({
         "case": "training", "who": "lifecast", "device": device.name().to_string(),
         "hardware": device.hardware(), "precision": precision.to_string(),
-        "kind": config.kind.name(), "size": name_of(config.size), "batch": config.batch, "micro_batch": config.micro_batch,
-        "n_parameters": network.layout().n_values(), "shape": shape(&architecture(config.kind, config.size)),
+        "kind": kind.name(), "size": name_of(config.size), "batch": config.batch, "micro_batch": config.micro_batch,
+        "n_parameters": network.layout().n_values(), "shape": shape(&architecture(kind, config.size)),
         "samples_per_second": config.batch as f64 / median.as_secs_f64(),
         "ranks": others.n_ranks(), "communication_ms": communication_ms, "communication_share": share,
         "bytes_sent_a_step": sent,
@@ -246,7 +247,7 @@ fn parts(
     n_calls: usize,
     has_dropout: bool,
 ) -> anyhow::Result<Parts> {
-    let network = network((config.kind, config.size), device);
+    let network = network((config.members[0], config.size), device);
     let weights = initial_weights(&network.layout(), 7);
     let windows: Vec<_> =
         rows.rows.iter().take(config.micro_batch).map(|row| &row.window).collect();

@@ -50,7 +50,7 @@ validation_rows_max = 60
 
 [[model]]
 name = "dense"
-kind = "dense"
+members = ["dense"]
 steps_max = 12
 batch = 16
 micro_batch = 8

@@ -31,7 +31,7 @@ fn random_model(features: &Path, frequency: Frequency) -> Model {
         n_horizon_inputs: HORIZON_INPUTS.len(),
     };
     let network = Network::patches(Architecture::new(Kind::Transformer, Size::Tiny, dimensions));
-    let mut description = Description::new(Kind::Transformer, Size::Tiny, dimensions);
+    let mut description = Description::new(vec![Kind::Transformer], Size::Tiny, dimensions);
     description.training.n_turn_rows = 1;
     description.training.n_stage_rows = 1;
     let correlations = model::Dependence::independent(dimensions.horizon).correlations().to_vec();
@@ -39,7 +39,7 @@ fn random_model(features: &Path, frequency: Frequency) -> Model {
     description.calibrations.insert(frequency, calibration);
     let weights = initial_weights(&network.layout(), 1);
     let fitted = FeaturesDir::open(features).expect("opens").fitted().clone();
-    Model::new(description, &network, weights, fitted)
+    Model::new(description, &[network], weights, fitted)
 }
 
 fn loaded_panel(features: &Path, panel: panel::Panel) -> Arc<LoadedPanel> {
@@ -100,7 +100,7 @@ fn fewer_rows_in_memory_or_threads_give_the_same_bytes() {
     pool.install(|| written(&many, &features, &model, &second));
     let manifest = std::fs::read(first.join("forecasts.json")).expect("a manifest");
     let manifest: Manifest = serde_json::from_slice(&manifest).expect("reads");
-    assert_eq!((manifest.model.as_str(), manifest.kind), ("lifecast", Kind::Transformer));
+    assert_eq!((manifest.model.as_str(), manifest.members), ("lifecast", vec![Kind::Transformer]));
     for name in ["forecasts.json", "forecasts/part-000.parquet"] {
         let bytes = |directory: &Path| std::fs::read(directory.join(name)).expect("written");
         assert!(bytes(&first) == bytes(&second), "{name}");

@@ -168,8 +168,7 @@ fn a_tiny_set_is_learnt_by_heart() {
 
 #[test]
 fn a_recurrent_network_learns_too() {
-    let config =
-        Config { kind: Kind::Lstm, steps_max: 100, dropout: 0.0, learning_rate: 1e-2, ..config() };
+    let config = Config { steps_max: 100, dropout: 0.0, learning_rate: 1e-2, ..config() };
     let network = Network::patches(Architecture::new(Kind::Lstm, Size::Tiny, DIMENSIONS));
     let outcome = train_on_rows(&network, &rows(24), &config);
     let line: Line = serde_json::from_str(outcome.lines.last().expect("lines")).expect("a line");
@@ -307,14 +306,16 @@ fn model() -> (Model, Vec<panel::Window>) {
 
 #[test]
 fn a_model_of_several_networks_answers_their_mean_and_is_saved_whole() {
-    let weights = |seed| initial_weights(&network().layout(), seed);
-    let description = Description { n_members: 2, ..model_of(weights(5)).description().clone() };
-    let both = [weights(5), weights(6)].concat();
-    let model = Model::new(description, &network(), both, fitted());
+    let of_one = model_of(initial_weights(&network().layout(), 5));
+    let members = vec![Kind::Transformer, Kind::Lstm];
+    let description = Description { members, ..of_one.description().clone() };
+    let networks = description.networks().expect("networks");
+    let weights: Vec<_> = networks.iter().map(|n| initial_weights(&n.layout(), 5)).collect();
+    let model = Model::new(description, &networks, weights.concat(), fitted());
     let rows = rows(40);
     let windows: Vec<&panel::Window> = rows.rows.iter().map(|row| &row.window).collect();
-    let one = network().with_weights(&weights(5)).outputs(&windows);
-    let other = network().with_weights(&weights(6)).outputs(&windows);
+    let one = networks[0].with_weights(&weights[0]).outputs(&windows);
+    let other = networks[1].with_weights(&weights[1]).outputs(&windows);
     for (mean, (one, other)) in
         model.outputs(&windows).turns.iter().zip(one.turns.iter().zip(&other.turns))
     {
@@ -327,14 +328,14 @@ fn a_model_of_several_networks_answers_their_mean_and_is_saved_whole() {
 }
 
 fn model_of(weights: Vec<f32>) -> Model {
-    let mut description = Description::new(Kind::Transformer, Size::Tiny, DIMENSIONS);
+    let mut description = Description::new(vec![Kind::Transformer], Size::Tiny, DIMENSIONS);
     description.training.n_turn_rows = 1;
     description.training.n_stage_rows = 1;
     let correlations = vec![1.0, 0.5, 0.2, 0.5, 1.0, 0.5, 0.2, 0.5, 1.0];
     let calibration = Calibration { cold_start_width: 1.5, correlations, ..Calibration::default() };
     description.calibrations.insert(Frequency::Week, calibration);
     let fractional = panel::Fitted { is_whole: false, ..fitted() };
-    Model::new(description, &network(), weights, fractional)
+    Model::new(description, &[network()], weights, fractional)
 }
 
 fn distance(one: &Forecast, other: &Forecast) -> f32 {
@@ -370,7 +371,7 @@ fn quantiles_and_paths_of_counts_are_counts() {
     let (model, windows) = model();
     let of_counts = panel::Fitted { is_whole: true, ..fitted() };
     let description = model.description().clone();
-    let whole = Model::new(description, &network(), model.weights().to_vec(), of_counts);
+    let whole = Model::new(description, model.members(), model.weights().to_vec(), of_counts);
     for (one, other) in
         model::forecast(&whole, &windows).iter().zip(model::forecast(&model, &windows))
     {
@@ -453,12 +454,12 @@ fn a_model_of_another_version_or_a_damaged_one_is_refused_by_name() {
 fn the_dense_baseline_learns_a_level_and_answers_means_for_26_weeks() {
     let rows = rows(48);
     let scaling = dense_scaling(&rows);
-    let config = Config { kind: Kind::Dense, steps_max: 60, ..config() };
+    let config = Config { steps_max: 60, ..config() };
     let network = Network::dense(scaling, 26);
     let outcome = train_on_rows(&network, &rows, &config);
-    let mut description = Description::new(Kind::Dense, Size::Tiny, DIMENSIONS);
+    let mut description = Description::new(vec![Kind::Dense], Size::Tiny, DIMENSIONS);
     description.dense = Some(scaling);
-    let model = Model::new(description, &network, outcome.weights, fitted());
+    let model = Model::new(description, &[network], outcome.weights, fitted());
     let windows: Vec<_> = rows.rows.iter().map(|row| row.window.clone()).collect();
     for forecast in model::forecast(&model, &windows) {
         let units = forecast.units.expect("units");

@@ -157,7 +157,7 @@ fn the_dense_baseline_writes_its_scatter_plot() {
     let features = directory.path().join("features");
     shop::write(&features, &shop::panel(shop::N_PERIODS, 0));
     let output = directory.path().join("model");
-    trained(&Config { kind: Kind::Dense, ..config() }, &features, &output);
+    trained(&Config { members: vec![Kind::Dense], ..config() }, &features, &output);
     let scatter: Scatter =
         serde_json::from_slice(&file(&output, "scatter.json")).expect("a scatter plot");
     assert!(scatter.points.len() > 50);

@@ -15,7 +15,7 @@ use explainer::game::Game;
 use explainer::players::{Cut, Family, players_of};
 use explainer::{Config, Question};
 use lifecycle::{Attribution, Period, ProductId};
-use model::{Architecture, Model, initial_weights};
+use model::{Model, initial_weights};
 use panel::{CategoryUnits, History, Panel, PanelMeta, category_units};
 use serde::Deserialize;
 use serde_json::Value;
@@ -96,13 +96,13 @@ impl Own {
         Ok(Self { categories: category_units(&panel), panel, meta, model, truth })
     }
 
-    /// The same with a network that has learnt nothing, and no trees.
+    /// The same with networks that have learnt nothing, and no trees.
     pub(super) fn randomised(&self) -> Self {
-        let network = self.model.network();
+        let networks = self.model.members();
         let description = self.model.description().clone();
-        let weights = initial_weights(&network.layout(), 1);
+        let weights = networks.iter().flat_map(|network| initial_weights(&network.layout(), 1));
         let fitted = self.model.fitted().clone();
-        let model = Arc::new(Model::new(description, network, weights, fitted));
+        let model = Arc::new(Model::new(description, networks, weights.collect(), fitted));
         let (panel, meta, truth) = (self.panel.clone(), self.meta.clone(), self.truth.clone());
         Self { panel, meta, categories: self.categories.clone(), model, truth }
     }
@@ -215,10 +215,10 @@ impl Own {
         })
     }
 
-    /// The network's shape, for who builds the same in Python.
+    /// The first network's shape, for who builds the same in Python.
     pub(super) fn shape(&self) -> Value {
         let description = self.model.description();
-        shape(&Architecture::new(description.kind, description.size, description.dimensions))
+        shape(&description.architecture(description.members[0]))
     }
 }
 
