@@ -316,7 +316,7 @@ mod tests {
                 let size: f64 =
                     map.values.iter().flatten().map(|value| f64::from(value.abs())).sum();
                 assert!(size > 0.0, "{output}: nothing moves it");
-                assert!(*gap < 0.02 * size, "{kind:?}, {gradient:?}, {output}: {gap} of {size}");
+                assert!(*gap < 0.02 * size, "{members:?}, {gradient:?}, {output}: {gap} of {size}");
                 assert!((sum - (answer - base)).abs() < gap + 0.002 * size, "{output}");
                 assert_eq!(map.values.len(), CONTEXT);
             }

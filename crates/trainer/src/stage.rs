@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use artifacts::Folders;
 use lifecycle::{ErrorKind, Invalid, Progress, Unwatched};
-use model::{Calibration, Description, Dimensions, Kind, Model, Network};
+use model::{Calibration, Description, Dimensions, Kind, Model};
 use panel::{Fitted, Settings};
 use serde::{Deserialize, Serialize};
 use tables::FeaturesDir;
@@ -161,13 +161,8 @@ fn base_model(config: &Config, inputs: &Inputs<'_>) -> Result<Option<Arc<Model>>
     }
 }
 
-/// What the trained model will be, and its networks with the weights that training starts from:
-/// none where they are random.
-fn prepared(
-    config: &Config,
-    data: &Data,
-    base: Option<&Model>,
-) -> Result<(Description, Vec<Network>, Vec<Vec<f32>>), Error> {
+/// What the trained model will be.
+fn described(config: &Config, data: &Data, base: Option<&Model>) -> Result<Description, Error> {
     let frequencies = data.parts.iter().map(|(frequency, _)| (*frequency, Calibration::default()));
     let dimensions = Dimensions {
         context: data.settings.context,
@@ -198,9 +193,7 @@ fn prepared(
     if !config.has_heads() {
         description.dense = Some(dense_scaling(&data.rows));
     }
-    let networks = description.networks().expect("a dense network has its scaling");
-    let starts = base.map_or_else(Vec::new, |base| starts_of_base(base, &networks, config.seed));
-    Ok((description, networks, starts))
+    Ok(description)
 }
 
 fn run_on(
@@ -226,7 +219,11 @@ fn run_on(
     if n_training_rows == 0 {
         return Err(Error::NoRows);
     }
-    let (description, networks, mut starts) = prepared(config, &data, base.as_deref())?;
+    let description = described(config, &data, base.as_deref())?;
+    let networks = description.networks().expect("a dense network has its scaling");
+    // None where it starts from random weights.
+    let mut starts =
+        base.as_deref().map_or_else(Vec::new, |base| starts_of_base(base, &networks, config.seed));
     let mut checkpoint = inputs.checkpoint.map(Path::to_owned);
     let mut lines = Vec::new();
     if let Some(least) = config.pseudo_labels {

@@ -11,7 +11,7 @@ use panel::{CONTEXT_INPUTS, FilterOutlook, HORIZON_INPUTS, STATIC_INPUTS};
 
 use super::*;
 use crate::config::{LossWeights, Start};
-use crate::start::{dense_scaling, start_of_base};
+use crate::start::{dense_scaling, starts_of_base};
 use crate::state::Line;
 
 pub(crate) const DIMENSIONS: Dimensions = Dimensions {
@@ -231,8 +231,8 @@ fn every_adaptation_learns_from_a_base_and_trains_no_more_than_it_says() {
         let architecture = Architecture::new(Kind::Transformer, Size::Tiny, DIMENSIONS);
         let network = Network::patches(Architecture { d_adapter, ..architecture });
         let base_model = model_of(base.clone());
-        let start = start_of_base(&base_model, &network.layout(), 1);
-        let (network, base, rows, config) = (&network, Some(&start[..]), &rows, &config);
+        let starts = starts_of_base(&base_model, std::slice::from_ref(&network), 1);
+        let (network, base, rows, config) = (&network, Some(&starts[0][..]), &rows, &config);
         let task = Task { network, base, rows, config, checkpoints: None };
         let outcome = train(task, &Unwatched).expect("trains");
         let lines: Vec<Line> =
@@ -434,7 +434,7 @@ fn a_model_of_another_version_or_a_damaged_one_is_refused_by_name() {
             String::from_utf8(bytes).expect("text").replacen(from, to, 1).into_bytes()
         }
     };
-    let error = damage("model.json", &edit("\"format\": 2", "\"format\": 99"));
+    let error = damage("model.json", &edit("\"format\": 3", "\"format\": 99"));
     assert!(error.contains("another version") && error.contains("`format` is 99"), "{error}");
     let error = damage("model.json", &edit("\"log_scale\"", "\"scale\""));
     assert!(error.contains("`static_inputs`"), "{error}");
