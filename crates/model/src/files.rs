@@ -293,14 +293,19 @@ impl Model {
         Ok(model.with_builtin(Some(Arc::new(builtin))))
     }
 
-    /// Whether every window of the other model is one of this model too.
-    pub fn takes_windows_of(&self, other: &Self) -> bool {
-        let (own, asked) = (self.description(), other.description().settings);
+    /// Whether this model can answer turns and stages beside one of such windows.
+    pub fn takes(&self, asked: Settings, frequency: Frequency) -> bool {
+        let own = self.description();
         own.has_heads()
             && own.builtin.is_none()
             && own.dimensions.context >= asked.context
             && own.dimensions.horizon >= asked.horizon
-            && own.calibrations.contains_key(&other.fitted().frequency())
+            && own.calibrations.contains_key(&frequency)
+    }
+
+    /// Whether every window of the other model is one of this model too.
+    fn takes_windows_of(&self, other: &Self) -> bool {
+        self.takes(other.description().settings, other.fitted().frequency())
             && self.fitted().standards == other.fitted().standards
     }
 

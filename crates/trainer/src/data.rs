@@ -117,11 +117,7 @@ fn builtin_beside(config: &Config, data: &Loaded, base: Option<&Model>) -> Optio
         return None;
     }
     let builtin = Model::builtin().inspect_err(|error| tracing::error!(%error, "built-in")).ok()?;
-    let (own, meta) = (builtin.description(), data.features.meta());
-    let is_enough = own.settings.context >= meta.settings.context
-        && own.settings.horizon >= meta.settings.horizon
-        && own.calibrations.contains_key(&meta.frequency);
-    let standards = &builtin.fitted().standards;
+    let (standards, meta) = (&builtin.fitted().standards, data.features.meta());
     let is_alike = base.is_none_or(|base| base.fitted().standards == *standards);
-    (is_enough && is_alike).then(|| Arc::new(builtin))
+    (is_alike && builtin.takes(meta.settings, meta.frequency)).then(|| Arc::new(builtin))
 }
