@@ -24,6 +24,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 pub use self::interactions::Interactions;
+pub(crate) use self::interactions::twos;
 use self::pairs::{Pair, Seen, members};
 use crate::coalition::Coalition;
 

@@ -10,13 +10,14 @@ use lifecycle::{Digest, Forecast, Period, Progress, Series};
 use panel::{Channel, History, Panel};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use tables::{AttributionRow, CounterfactualRow, FeaturesDir};
+use tables::{AttributionRow, CounterfactualRow, FeaturesDir, InteractionRow};
 
 use crate::background::Background;
 use crate::beside::Beside;
 use crate::config::Config;
 use crate::counterfactual::{Axis, Counterfactuals, WhatIf};
 use crate::error::Error;
+use crate::estimator::{Interactions, twos};
 use crate::explained::{InProcess, outputs_of};
 use crate::explanation::{Explanation, Question};
 use crate::players::Cut;
@@ -176,6 +177,8 @@ fn write(output: &Path, explanations: Vec<Explanation>) -> Result<Summary, Error
         }
     }
     tables::write(&output.join("attributions.parquet"), &rows)?;
+    let together: Vec<InteractionRow> = explanations.iter().flat_map(interaction_rows).collect();
+    tables::write(&output.join("interactions.parquet"), &together)?;
     let gaps = explanations.iter().map(Explanation::gap_max);
     let summary = Summary {
         n_series: explanations.len(),
@@ -185,6 +188,23 @@ fn write(output: &Path, explanations: Vec<Explanation>) -> Result<Summary, Error
     };
     write_json(output.join("explanations.json"), &summary)?;
     Ok(summary)
+}
+
+fn interaction_rows(explanation: &Explanation) -> impl Iterator<Item = InteractionRow> {
+    let Interactions { values, standard_errors, .. } = &explanation.interactions;
+    let outputs = explanation.outputs.iter().zip(values.iter().zip(standard_errors));
+    outputs.flat_map(move |(output, (values, errors))| {
+        let twos = twos(explanation.players.len()).zip(values.iter().zip(errors));
+        twos.map(move |((one, other), (value, error))| InteractionRow {
+            series: explanation.series.clone(),
+            origin: explanation.origin,
+            output: output.clone(),
+            one: explanation.players[one].clone(),
+            other: explanation.players[other].clone(),
+            value: *value,
+            standard_error: *error,
+        })
+    })
 }
 
 fn write_counterfactuals(output: &Path, all: &[Counterfactuals]) -> Result<(), Error> {

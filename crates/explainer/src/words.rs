@@ -281,6 +281,7 @@ mod tests {
             interactions: Interactions {
                 source: InteractionSource::Exact,
                 values: vec![vec![0.0; 3]; 2],
+                standard_errors: vec![vec![0.0; 3]; 2],
                 untold: vec![0.0; 2],
             },
             served: vec![212.25, 0.3],

@@ -294,12 +294,11 @@ fn explanation_text(explanation: &Explanation) -> String {
         let values = output.attribution.values.iter().zip(&output.attribution.standard_errors);
         for (player, (value, error)) in explanation.players.iter().zip(values) {
             let _ = write!(text, "{player:>24} {:>+10.4}", shown(*value));
-            let half = explanation.quantile * error;
-            let half = if half > 0.0 { format!(" ± {half:.4}\n") } else { "\n".to_owned() };
-            text.push_str(&half);
+            text.push_str(&doubt(explanation.quantile * error));
         }
-        for ((one, other), index) in strongest(&explanation.players, &output.interactions) {
-            let _ = writeln!(text, "{:>24} {index:>+10.4}", format!("{one} x {other}"));
+        for Two { one, other, index, error } in strongest(&explanation.players, output) {
+            let _ = write!(text, "{:>24} {index:>+10.4}", format!("{one} x {other}"));
+            text.push_str(&doubt(explanation.quantile * error));
         }
         if explanation.interaction_source == InteractionSource::Regression {
             let untold = 100.0 * output.interactions_untold;
@@ -309,8 +308,8 @@ fn explanation_text(explanation: &Explanation) -> String {
     let told = match explanation.interaction_source {
         InteractionSource::Exact => "interactions (x) are exact, too",
         InteractionSource::Regression => {
-            "interactions (x) are fitted to those evaluations; untold is a share of the variance \
-            beyond values"
+            "interactions (x) are estimated from those evaluations; untold is the share of the \
+            variance beyond values that terms of two groups miss"
         }
         InteractionSource::TooFew => "interactions are not known from so few evaluations",
         InteractionSource::Owen => "Owen values have no interactions",
@@ -336,18 +335,35 @@ fn shown(value: f64) -> f64 {
     if value.abs() < SHOWN_LEAST { 0.0 } else { value }
 }
 
-/// The interactions that are shown: of those two players, the largest first.
-fn strongest<'a>(
-    players: &'a [String],
-    interactions: &[f64],
-) -> Vec<((&'a String, &'a String), f64)> {
+/// The end of a line: half the width of an interval, where there is doubt.
+fn doubt(half: f64) -> String {
+    if half > 0.0 { format!(" ± {half:.4}\n") } else { "\n".to_owned() }
+}
+
+/// What two players add together.
+struct Two<'a> {
+    one: &'a str,
+    other: &'a str,
+    index: f64,
+    error: f64,
+}
+
+/// The interactions that are shown, the largest first.
+fn strongest<'a>(players: &'a [String], output: &wire::ExplainedOutput) -> Vec<Two<'a>> {
     let twos = players
         .iter()
         .enumerate()
         .flat_map(|(place, one)| players[place + 1..].iter().map(move |other| (one, other)));
-    let mut known: Vec<_> = twos.zip(interactions.iter().copied()).collect();
-    known.retain(|(_, index)| shown(*index) != 0.0);
-    known.sort_by(|a, b| b.1.abs().total_cmp(&a.1.abs()));
+    let numbers = output.interactions.iter().zip(&output.interaction_standard_errors);
+    let two = |((one, other), (index, error)): ((&'a String, &'a String), (&f64, &f64))| Two {
+        one,
+        other,
+        index: *index,
+        error: *error,
+    };
+    let mut known: Vec<Two<'_>> = twos.zip(numbers).map(two).collect();
+    known.retain(|two| shown(two.index) != 0.0);
+    known.sort_by(|a, b| b.index.abs().total_cmp(&a.index.abs()));
     known.truncate(INTERACTIONS_SHOWN);
     known
 }
@@ -361,6 +377,7 @@ fn explanation_json(explanation: &Explanation) -> Value {
             "values": explained.attribution.values,
             "standard_errors": explained.attribution.standard_errors,
             "interactions": explained.interactions,
+            "interaction_standard_errors": explained.interaction_standard_errors,
             "interactions_untold": explained.interactions_untold,
         })
     };

@@ -10,6 +10,7 @@ pub mod features;
 mod forecasts;
 mod frame;
 mod histories;
+mod interactions;
 mod labels;
 mod numbers;
 mod plans;
@@ -27,6 +28,7 @@ pub use dataset::{
 pub use features::{FeaturesDir, IndexRow};
 pub use forecasts::{latest_forecasts, parts};
 pub use frame::{Error, Frame, Table, read, write};
+pub use interactions::InteractionRow;
 pub use labels::Label;
 pub use numbers::{Numbers, numbers};
 pub use plans::PlanRow;

@@ -82,6 +82,8 @@ pub struct ExplainedOutput {
     pub served: f64,
     /// Interaction index of each two players; empty where they are not known.
     pub interactions: Vec<f64>,
+    /// Standard error of each, 0 where it is exact. As many.
+    pub interaction_standard_errors: Vec<f64>,
     /// Share of the variance beyond values that they leave untold.
     pub interactions_untold: f64,
 }
@@ -291,8 +293,14 @@ impl From<Explanation> for v1::Explanation {
 
 impl From<ExplainedOutput> for v1::Attribution {
     fn from(explained: ExplainedOutput) -> Self {
-        let ExplainedOutput { output, attribution, served, interactions, interactions_untold } =
-            explained;
+        let ExplainedOutput {
+            output,
+            attribution,
+            served,
+            interactions,
+            interaction_standard_errors,
+            interactions_untold,
+        } = explained;
         let Attribution { base_value, values, standard_errors } = attribution;
         Self {
             output,
@@ -301,6 +309,7 @@ impl From<ExplainedOutput> for v1::Attribution {
             standard_errors,
             served,
             interactions,
+            interaction_standard_errors,
             interactions_untold,
         }
     }
@@ -353,6 +362,7 @@ fn explained(message: v1::Attribution, n_players: usize) -> Result<ExplainedOutp
         standard_errors,
         served,
         interactions,
+        interaction_standard_errors,
         interactions_untold,
     } = message;
     fields::length("values", &values, n_players..=n_players)?;
@@ -361,6 +371,8 @@ fn explained(message: v1::Attribution, n_players: usize) -> Result<ExplainedOutp
         let n_twos = n_players * n_players.saturating_sub(1) / 2;
         fields::length("interactions", &interactions, n_twos..=n_twos)?;
     }
+    let n_errors = interactions.len()..=interactions.len();
+    fields::length("interaction_standard_errors", &interaction_standard_errors, n_errors)?;
     let attribution = Attribution {
         base_value: fields::finite("base_value", base_value)?,
         values: fields::each("values", values, |value| fields::finite("", value))?,
@@ -375,6 +387,11 @@ fn explained(message: v1::Attribution, n_players: usize) -> Result<ExplainedOutp
         interactions: fields::each("interactions", interactions, |index| {
             fields::finite("", index)
         })?,
+        interaction_standard_errors: fields::each(
+            "interaction_standard_errors",
+            interaction_standard_errors,
+            |error| fields::amount("", error),
+        )?,
         interactions_untold: fields::within("interactions_untold", interactions_untold, 0.0..=1.0)?,
     })
 }

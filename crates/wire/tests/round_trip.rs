@@ -201,17 +201,20 @@ fn explanation() -> impl Strategy<Value = Explanation> {
     let output = |n: usize| {
         let errors = vec(0.0..10.0_f64, n);
         let n_twos = n * n.saturating_sub(1) / 2;
-        let interactions = (prop_oneof![Just(0), Just(n_twos)], 0.0..1.0_f64)
-            .prop_flat_map(|(n, untold)| (vec(-1e6..1e6_f64, n), Just(untold)));
+        let interactions =
+            (prop_oneof![Just(0), Just(n_twos)], 0.0..1.0_f64).prop_flat_map(|(n, untold)| {
+                (vec(-1e6..1e6_f64, n), vec(0.0..10.0_f64, n), Just(untold))
+            });
         let numbers = (-1e6..1e6_f64, -1e6..1e6_f64);
         (name(), numbers, vec(-1e6..1e6_f64, n), errors, interactions).prop_map(
             |(output, (base_value, served), values, standard_errors, interactions)| {
-                let (interactions, interactions_untold) = interactions;
+                let (interactions, interaction_standard_errors, interactions_untold) = interactions;
                 ExplainedOutput {
                     output,
                     attribution: Attribution { base_value, values, standard_errors },
                     served,
                     interactions,
+                    interaction_standard_errors,
                     interactions_untold,
                 }
             },

@@ -265,12 +265,13 @@ fn chosen(explanation: &Explanation, wanted: &[String]) -> Result<Vec<ExplainedO
         })?;
         let attribution = explanation.attributions[place].clone();
         let served = explanation.served[place];
-        let Interactions { values, untold, .. } = &explanation.interactions;
+        let Interactions { values, standard_errors, untold, .. } = &explanation.interactions;
         Ok(ExplainedOutput {
             output: output.clone(),
             attribution,
             served,
             interactions: values.get(place).cloned().unwrap_or_default(),
+            interaction_standard_errors: standard_errors.get(place).cloned().unwrap_or_default(),
             interactions_untold: untold.get(place).copied().unwrap_or_default(),
         })
     });

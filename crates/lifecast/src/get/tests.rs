@@ -25,6 +25,7 @@ fn explained(interaction_source: InteractionSource) -> Explanation {
         },
         served: 3.5,
         interactions: vec![-4e-5, 0.25, 0.0],
+        interaction_standard_errors: vec![0.1, 0.02, 0.0],
         interactions_untold: 0.081,
     };
     Explanation {
@@ -52,7 +53,7 @@ fn doubt_is_an_interval_and_what_rounds_to_nothing_is_not_told() {
     let has = |words: &str| text.lines().any(|line| line.trim() == words);
     assert!(has("sales    +2.0000 ± 0.2500"), "2.5 errors of .1: {text}");
     assert!(has("price    +0.0000"), "{text}");
-    assert!(has("sales x season    +0.2500"), "{text}");
+    assert!(has("sales x season    +0.2500 ± 0.0500"), "{text}");
     assert!(!text.contains("sales x price") && !text.contains("-0.0000"), "{text}");
     assert!(has("untold by interactions      8.1 %"), "{text}");
     assert!(has("± is half the width of a 95 % interval"), "{text}");

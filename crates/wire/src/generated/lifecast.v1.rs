@@ -2283,10 +2283,13 @@ pub struct Attribution {
     /// they are not known.
     #[prost(double, repeated, tag = "6")]
     pub interactions: ::prost::alloc::vec::Vec<f64>,
-    /// Share of the variance beyond values that the interactions leave untold, of coalitions that they
-    /// were not fitted to; 0 to 1, 0 where they are exact.
+    /// Share of the variance beyond values that terms of two players leave untold, of coalitions that
+    /// they were not fitted to; 0 to 1, 0 where interactions are exact.
     #[prost(double, tag = "7")]
     pub interactions_untold: f64,
+    /// Standard error of each interaction, 0 where it is exact. As many as `interactions`.
+    #[prost(double, repeated, tag = "8")]
+    pub interaction_standard_errors: ::prost::alloc::vec::Vec<f64>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ExplainCounterfactualsRequest {
@@ -2489,7 +2492,8 @@ pub enum InteractionSource {
     Unspecified = 0,
     /// All coalitions were evaluated: they are exact.
     Exact = 1,
-    /// Terms of two players were fitted to the coalitions that were evaluated.
+    /// Estimated from the coalitions that were evaluated, by fitted terms of two players and what those
+    /// miss.
     Regression = 2,
     /// Not known: so few coalitions do not tell.
     TooFew = 3,
