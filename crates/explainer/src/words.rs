@@ -1,15 +1,17 @@
 //! An explanation in three sentences that a planner understands, in English and in Chinese: what is
-//! forecast and from where it starts, what moves it most, and how sure that is.
+//! forecast and from where it starts, what moves it most, and how sure that is. A fourth says which two
+//! groups of inputs work together most, where that is beyond doubt.
 
 use lifecycle::Attribution;
 use serde::{Deserialize, Serialize};
 
+use crate::estimator::twos;
 use crate::explanation::Explanation;
 
 /// Players that are named.
 const NAMED_MAX: usize = 3;
 
-/// Three sentences in each language.
+/// Three or four sentences in each language.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Words {
     /// Name of the output.
@@ -24,11 +26,15 @@ pub struct Words {
 pub fn words(explanation: &Explanation) -> Vec<Words> {
     let outputs = explanation.outputs.iter().zip(&explanation.attributions);
     let outputs = outputs.zip(&explanation.served);
-    let words = |((output, attribution), served): ((&String, &Attribution), &f64)| {
-        let told = Told::new(explanation, output, (attribution, *served));
-        Words { output: output.clone(), en: told.english(), zh: told.chinese() }
-    };
-    outputs.map(words).collect()
+    let words =
+        |(place, ((output, attribution), served)): (usize, ((&String, &Attribution), &f64))| {
+            let told = Told {
+                together: Together::of(explanation, place),
+                ..Told::new(explanation, output, (attribution, *served))
+            };
+            Words { output: output.clone(), en: told.english(), zh: told.chinese() }
+        };
+    outputs.enumerate().map(words).collect()
 }
 
 /// What the sentences are made of.
@@ -39,6 +45,37 @@ struct Told<'a> {
     served: f64,
     /// Players by the size of their values, without those whose value is told as 0.
     ranked: Vec<usize>,
+    together: Option<Together>,
+}
+
+/// Two players who add more together, or less, than each adds alone.
+struct Together {
+    one: usize,
+    other: usize,
+    value: f64,
+    standard_error: f64,
+}
+
+impl Together {
+    /// The two who add most, of those whose index is larger than its doubt and is not told as 0.
+    fn of(explanation: &Explanation, output: usize) -> Option<Self> {
+        let found = &explanation.interactions;
+        let values = found.values.get(output)?.iter().zip(found.standard_errors.get(output)?);
+        let twos = twos(explanation.players.len()).zip(values);
+        let all = twos.map(|((one, other), (value, error))| Self {
+            one,
+            other,
+            value: *value,
+            standard_error: *error,
+        });
+        let is_told = |of: &Self| {
+            of.value.abs() > explanation.quantile * of.standard_error
+                && !is_zero(&plain(&explanation.outputs[output], of.value))
+        };
+        // The first of equals.
+        all.filter(is_told)
+            .reduce(|most, of| if of.value.abs() > most.value.abs() { of } else { most })
+    }
 }
 
 impl<'a> Told<'a> {
@@ -52,7 +89,7 @@ impl<'a> Told<'a> {
         let mut ranked: Vec<usize> = (0..attribution.values.len()).filter(is_told).collect();
         ranked.sort_by(|a, b| size(*b).total_cmp(&size(*a)).then(a.cmp(b)));
         ranked.truncate(NAMED_MAX);
-        Self { explanation, output, attribution, served, ranked }
+        Self { explanation, output, attribution, served, ranked, together: None }
     }
 
     fn is_probability(&self) -> bool {
@@ -75,10 +112,17 @@ impl<'a> Told<'a> {
         }
     }
 
-    /// Half the width of the 95 % interval of a player's value, where it has one.
-    fn doubt(&self, player: usize) -> Option<f64> {
-        let doubt = self.explanation.quantile * self.attribution.standard_errors[player];
-        (doubt > 0.0).then_some(doubt)
+    /// A change with half the width of its 95 % interval, where it has one.
+    fn doubtful(&self, value: f64, standard_error: f64, points: &str) -> String {
+        let change = self.change(value, points);
+        let doubt = self.explanation.quantile * standard_error;
+        if doubt > 0.0 { format!("{change} ± {}", plain(self.output, doubt)) } else { change }
+    }
+
+    /// A player's value with its doubt.
+    fn of_player(&self, player: usize, points: &str) -> String {
+        let Attribution { values, standard_errors, .. } = self.attribution;
+        self.doubtful(values[player], standard_errors[player], points)
     }
 
     /// What stood in, counted: products, or series where there are places.
@@ -94,10 +138,7 @@ impl<'a> Told<'a> {
             (n, true) => format!("{n} real series"),
         };
         let driver = |player: &usize| {
-            let change = self.change(self.attribution.values[*player], "points");
-            let doubt =
-                self.doubt(*player).map(|doubt| format!(" ± {}", plain(self.output, doubt)));
-            format!("{} ({change}{})", players[*player], doubt.unwrap_or_default())
+            format!("{} ({})", players[*player], self.of_player(*player, "points"))
         };
         let drivers: Vec<String> = self.ranked.iter().map(driver).collect();
         let moved = match drivers.as_slice() {
@@ -112,7 +153,12 @@ impl<'a> Told<'a> {
         } else {
             "Each share lies within ± in 95 of 100 cases".to_owned()
         };
-        vec![
+        let together = self.together.as_ref().map(|of| {
+            let change = self.doubtful(of.value, of.standard_error, "points");
+            let (one, other) = (&players[of.one], &players[of.other]);
+            format!("Together, `{one}` and `{other}` add {change} beyond what each adds alone.")
+        });
+        let mut sentences = vec![
             format!(
                 "For {series} the model answers {} for `{}`, where {stand_in}, brought to its level, would have {}.",
                 self.number(self.served),
@@ -120,10 +166,12 @@ impl<'a> Told<'a> {
                 self.number(self.attribution.base_value)
             ),
             moved,
-            format!(
-                "{sure}; they say what moves the forecast, not what would happen if it were changed."
-            ),
-        ]
+        ];
+        sentences.extend(together);
+        sentences.push(format!(
+            "{sure}; they say what moves the forecast, not what would happen if it were changed."
+        ));
+        sentences
     }
 
     fn chinese(&self) -> Vec<String> {
@@ -133,10 +181,8 @@ impl<'a> Told<'a> {
             (n, true) => format!("{n}条真实序列"),
         };
         let driver = |player: &usize| {
-            let change = self.change(self.attribution.values[*player], "个百分点");
-            let doubt =
-                self.doubt(*player).map(|doubt| format!(" ± {}", plain(self.output, doubt)));
-            format!("{}（{change}{}）", in_chinese(&players[*player]), doubt.unwrap_or_default())
+            let change = self.of_player(*player, "个百分点");
+            format!("{}（{change}）", in_chinese(&players[*player]))
         };
         let drivers: Vec<String> = self.ranked.iter().map(driver).collect();
         let moved = match drivers.as_slice() {
@@ -149,7 +195,12 @@ impl<'a> Told<'a> {
         } else {
             "每项贡献有95%的把握落在±范围内"
         };
-        vec![
+        let together = self.together.as_ref().map(|of| {
+            let change = self.doubtful(of.value, of.standard_error, "个百分点");
+            let [one, other] = [of.one, of.other].map(|player| in_chinese(&players[player]));
+            format!("“{one}”与“{other}”共同作用，在各自的贡献之外再带来{change}。")
+        });
+        let mut sentences = vec![
             format!(
                 "对于{series}，模型对“{}”的预测是{}，而{stand_in}折算到它的水平后是{}。",
                 output_in_chinese(self.output),
@@ -157,8 +208,10 @@ impl<'a> Told<'a> {
                 self.number(self.attribution.base_value)
             ),
             moved,
-            format!("{sure}；它们说明是什么影响了预测，而不是改变它们之后会发生什么。"),
-        ]
+        ];
+        sentences.extend(together);
+        sentences.push(format!("{sure}；它们说明是什么影响了预测，而不是改变它们之后会发生什么。"));
+        sentences
     }
 
     fn is_exact(&self) -> bool {
@@ -337,6 +390,29 @@ mod tests {
         assert_eq!(told.en[1], "No group of inputs moves it from there.");
         assert!(told.en[0].contains("1 real series") && told.zh[0].contains("1条真实序列"));
         assert_eq!([fixed(-0.04, 1), fixed(-0.06, 1), round(-0.0001)], ["0.0", "-0.1", "0.000"]);
+    }
+
+    #[test]
+    fn who_works_together_is_told_beyond_doubt_alone() {
+        let mut explained = explanation(1.5);
+        // The largest is within its doubt of 2 errors.
+        explained.interactions.values = vec![vec![9.0, -6.0, 4.0], vec![0.031, 0.0, 0.0004]];
+        explained.interactions.standard_errors = vec![vec![4.5, 2.0, 1.0], vec![0.0; 3]];
+        let told = words(&explained);
+        let text: Vec<&str> = told
+            .iter()
+            .flat_map(|words| [&words.en[2], &words.zh[2]])
+            .map(String::as_str)
+            .collect();
+        expect![[r"
+            Together, `sales, last 13 weeks` and `category` add -6.0 ± 4.0 beyond what each adds alone.
+            “销量（最近13周）”与“品类”共同作用，在各自的贡献之外再带来-6.0 ± 4.0。
+            Together, `sales, last 13 weeks` and `price level` add +3.1 points beyond what each adds alone.
+            “销量（最近13周）”与“价格水平”共同作用，在各自的贡献之外再带来+3.1 个百分点。"]]
+        .assert_eq(&text.join("\n"));
+        assert_eq!((told[0].en.len(), told[0].zh.len()), (4, 4));
+        explained.interactions = Interactions::absent(InteractionSource::TooFew);
+        assert_eq!(words(&explained)[0].en.len(), 3);
     }
 
     #[test]

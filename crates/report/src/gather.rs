@@ -19,6 +19,7 @@ use crate::quality::quality;
 use crate::scores::{calibration, findings, label_line, score_groups};
 use crate::surrogates::Surrogates;
 use crate::view::{Charts, ProductView, View};
+use crate::words::Words;
 use crate::{Error, Inputs};
 
 /// Weeks without a sale after which a series is asleep.
@@ -54,6 +55,7 @@ pub(crate) fn gather(inputs: &Inputs<'_>, n_products: usize) -> Result<View, Err
     let report: Value = read_json(&inputs.dataset.join("quality.json"))?;
 
     let surrogates = Surrogates::open(inputs.explanations)?;
+    let words = Words::open(inputs.explanations)?;
     let chosen = chosen(&attributions, &plans, n_products);
     let (mut forecasts, outlook) = read_forecasts(inputs.forecasts, &panel, &chosen)?;
     let calendar = Calendar { start: panel.start, n_shown: SHOWN };
@@ -64,7 +66,8 @@ pub(crate) fn gather(inputs: &Inputs<'_>, n_products: usize) -> Result<View, Err
         let own = forecasts.get_mut(series)?;
         let explained = (&attributions[..], &counterfactuals[..]);
         let limes = surrogates.as_ref().map(|surrogates| surrogates.limes(series));
-        let view = product_view(calendar, history, own, explained, plan);
+        let mut view = product_view(calendar, history, own, explained, plan);
+        words.tell(series, &mut view.waterfalls);
         Some(ProductView { limes: limes.unwrap_or_default(), ..view })
     };
     let products: Vec<_> = chosen.iter().filter_map(view_of).collect();

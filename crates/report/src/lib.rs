@@ -14,6 +14,7 @@ mod quality;
 mod scores;
 mod surrogates;
 mod view;
+mod words;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

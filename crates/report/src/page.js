@@ -61,8 +61,14 @@ function show(place) {
   output.hidden = byId("waterfall").hidden = !product.waterfalls.length;
   byId("unexplained").hidden = product.waterfalls.length > 0;
   listTurners(product.turners);
-  drawWaterfall(product.waterfalls[Math.max(0, output.selectedIndex)]);
-  showLime(product, product.waterfalls[Math.max(0, output.selectedIndex)]);
+  showWhy(product, product.waterfalls[Math.max(0, output.selectedIndex)]);
+}
+
+/// What one number rests on: as a picture, in words, and by LIME.
+function showWhy(product, waterfall) {
+  drawWaterfall(waterfall);
+  byId("words").textContent = waterfall ? waterfall.words : "";
+  showLime(product, waterfall);
 }
 
 /// LIME weights of the explained number, as a table: they are no part of the waterfall.
@@ -85,9 +91,8 @@ for (const id of ["stage", "decision"]) byId(id).addEventListener("change", list
 byId("search").addEventListener("input", list);
 byId("series").addEventListener("change", (event) => show(Number(event.target.value)));
 byId("output").addEventListener("change", (event) => {
-  const product = charts.products[current], waterfall = product.waterfalls[event.target.selectedIndex];
-  drawWaterfall(waterfall);
-  showLime(product, waterfall);
+  const product = charts.products[current];
+  showWhy(product, product.waterfalls[event.target.selectedIndex]);
 });
 byId("outlook").replaceChildren(...charts.outlook_weeks.map((weeks) => new Option(`within ${weeks} weeks`)));
 byId("outlook").selectedIndex = 1;

@@ -113,6 +113,7 @@ fn waterfalls(rows: &[AttributionRow], series: &Series) -> Vec<Waterfall> {
                 base: row.base_value,
                 served: row.served,
                 players: vec![player],
+                words: String::new(),
             }),
         }
     }

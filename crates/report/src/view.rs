@@ -266,6 +266,8 @@ pub(crate) struct Waterfall {
     pub served: f64,
     /// Players, values and standard errors, the largest first.
     pub players: Vec<(String, f64, f64)>,
+    /// The same in a few sentences, and who works together; empty where nobody wrote them.
+    pub words: String,
 }
 
 /// One counterfactual.
