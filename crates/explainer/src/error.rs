@@ -49,9 +49,15 @@ pub enum Error {
         /// What would do.
         least: usize,
     },
-    /// No series can be explained.
-    #[error("no series has both a forecast and a background series to compare with")]
-    NothingToExplain,
+    /// No other product can stand in for what is absent.
+    #[error(
+        "`{series}` cannot be explained: no other product had sold anything by the origin that could \
+        stand in for what is absent; make features of at least two products that have sold"
+    )]
+    NothingStandsIn {
+        /// Whose forecast.
+        series: Series,
+    },
     /// So little time gives no answer.
     #[error("the time was over before anything could be told of errors")]
     Time,
@@ -65,7 +71,7 @@ impl Error {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Config(_) | Self::Budget { .. } => ErrorKind::Usage,
-            Self::Table(_) | Self::NothingToExplain | Self::OtherForecasts { .. } => {
+            Self::Table(_) | Self::NothingStandsIn { .. } | Self::OtherForecasts { .. } => {
                 ErrorKind::Data
             }
             Self::Model(error) => error.kind(),

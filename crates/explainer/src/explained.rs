@@ -133,7 +133,7 @@ pub fn outputs_of(forecast: &Forecast) -> Vec<f64> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::sync::Arc;
 
     use lifecycle::{Frequency, Series};
@@ -145,7 +145,8 @@ mod tests {
 
     use super::*;
 
-    fn panel() -> Panel {
+    /// One mug that sells the same each week.
+    pub(crate) fn panel() -> Panel {
         let mut channels: [Vec<f32>; 8] = Default::default();
         channels[Channel::Units as usize] = vec![4.0; 60];
         let mug = History {
@@ -167,9 +168,9 @@ mod tests {
         }
     }
 
-    #[test]
-    fn what_a_model_has_not_learnt_is_no_output() {
-        let settings = Settings::default_for(Frequency::Week);
+    /// A model of random weights that says to have seen so many rows with turns and with stages.
+    pub(crate) fn model(panel: &Panel, (n_turn_rows, n_stage_rows): (usize, usize)) -> Arc<Model> {
+        let settings = Settings::default_for(panel.frequency);
         let dimensions = Dimensions {
             context: settings.context,
             horizon: settings.horizon,
@@ -177,17 +178,23 @@ mod tests {
             n_static_inputs: STATIC_INPUTS.len(),
             n_horizon_inputs: HORIZON_INPUTS.len(),
         };
+        let mut description = Description::new(vec![Kind::Lstm], Size::Tiny, dimensions);
+        description.training.n_turn_rows = n_turn_rows;
+        description.training.n_stage_rows = n_stage_rows;
+        let networks = description.networks().expect("networks");
+        let weights = initial_weights(&networks[0].layout(), 1);
+        let fitted = Fitted::unfitted(panel.frequency);
+        Arc::new(Model::new(description, &networks, weights, fitted))
+    }
+
+    #[test]
+    fn what_a_model_has_not_learnt_is_no_output() {
         let panel = panel();
         let categories = category_units(&panel);
         for (n_turn_rows, n_stage_rows, n_outputs) in [(1, 1, 5), (1, 0, 4), (0, 1, 2), (0, 0, 1)] {
-            let mut description = Description::new(vec![Kind::Lstm], Size::Tiny, dimensions);
-            description.training.n_turn_rows = n_turn_rows;
-            description.training.n_stage_rows = n_stage_rows;
-            let networks = description.networks().expect("networks");
-            let weights = initial_weights(&networks[0].layout(), 1);
-            let fitted = Fitted::unfitted(Frequency::Week);
-            let model = Arc::new(Model::new(description, &networks, weights, fitted));
-            let meta = panel.meta(model.settings(settings));
+            let model = model(&panel, (n_turn_rows, n_stage_rows));
+            let settings = model.settings(Settings::default_for(panel.frequency));
+            let meta = panel.meta(settings);
             let explained = InProcess::new(&model, &meta, &categories);
             let outputs = explained.outputs(&panel.histories, Period(55)).expect("a model");
             assert_eq!((explained.names().len(), outputs[0].len()), (n_outputs, n_outputs));

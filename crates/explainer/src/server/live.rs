@@ -71,7 +71,8 @@ impl Known {
         let (history, cut) = self.asked(&query.series, query.origin)?;
         let (history, config) = (&history, config_of(query)?);
         let background = Background::of(&config, &self.panel.histories, history, cut)
-            .ok_or_else(|| status_of_live(&Error::NothingToExplain))?;
+            .ok_or_else(|| Error::NothingStandsIn { series: history.series.clone() })
+            .map_err(|error| status_of_live(&error))?;
         let explained = InProcess::new(&self.model, &self.meta, &self.categories);
         let question =
             Question { config: &config, explained: &explained, history, background, cut };
@@ -290,9 +291,11 @@ pub(super) fn status_of_live(error: &Error) -> Status {
 #[cfg(test)]
 mod tests {
     use lifecycle::Digest;
+    use panel::Settings;
 
     use super::*;
     use crate::estimator::Method;
+    use crate::explained::tests::{model, panel};
 
     fn query() -> ExplainQuery {
         ExplainQuery::new(Digest::of("model"), Digest::of("features"), Series::of("mug"))
@@ -344,6 +347,24 @@ mod tests {
         let refused = CounterfactualsQuery { price: Some([1.1, 1.2]), ..query };
         let refused = bounds_of(&refused).expect_err("1 lies outside");
         assert_eq!(refused.code(), Code::InvalidArgument);
+    }
+
+    #[test]
+    fn a_product_alone_is_told_what_it_lacks() {
+        let panel = panel();
+        let model = model(&panel, (1, 1));
+        let meta = panel.meta(model.settings(Settings::default_for(panel.frequency)));
+        let mut known = Known { model, categories: category_units(&panel), panel, meta };
+        let explain = |known: &Known| {
+            let settled = known.settled(query()).expect("good words");
+            known.explanation(&settled, &|| false, &mut |_| {})
+        };
+        let refused = explain(&known).expect_err("nothing stands in");
+        assert_eq!(refused.code(), Code::FailedPrecondition);
+        assert!(refused.message().contains("at least two products that have sold"), "{refused}");
+        let lamp = History { series: Series::of("lamp"), ..known.panel.histories[0].clone() };
+        known.panel.histories.insert(0, lamp);
+        assert_eq!(explain(&known).expect("now there are two").series, Series::of("mug"));
     }
 
     #[test]

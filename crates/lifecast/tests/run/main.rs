@@ -4,6 +4,7 @@
 #![allow(clippy::needless_pass_by_value, reason = "a case reads better without a borrow")]
 #![allow(clippy::unwrap_used, reason = "a test may panic, in its helper functions too")]
 
+mod alone;
 mod bad_input;
 mod damaged;
 mod killed;

@@ -2662,7 +2662,8 @@ pub mod explainer_client {
         /// * INVALID_ARGUMENT: an unknown or repeated output, more than 16, a budget too small or over
         ///  65,536, another setting out of range, or a malformed digest
         /// * NOT_FOUND: no such model, features or series
-        /// * FAILED_PRECONDITION: the series has no history at the origin
+        /// * FAILED_PRECONDITION: the series has no history at the origin, or no other product had sold
+        ///  anything by then that could stand in for what is absent
         /// * DEADLINE_EXCEEDED: the time was over before anything could be told of errors
         /// * UNAVAILABLE: features or model cannot be read now; try again
         pub async fn explain(
@@ -2795,7 +2796,8 @@ pub mod explainer_server {
         /// * INVALID_ARGUMENT: an unknown or repeated output, more than 16, a budget too small or over
         ///  65,536, another setting out of range, or a malformed digest
         /// * NOT_FOUND: no such model, features or series
-        /// * FAILED_PRECONDITION: the series has no history at the origin
+        /// * FAILED_PRECONDITION: the series has no history at the origin, or no other product had sold
+        ///  anything by then that could stand in for what is absent
         /// * DEADLINE_EXCEEDED: the time was over before anything could be told of errors
         /// * UNAVAILABLE: features or model cannot be read now; try again
         async fn explain(
