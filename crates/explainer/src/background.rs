@@ -5,11 +5,17 @@
 //! & Rousseeuw 1987; Voronoi iteration, Park & Jun 2009). Rows are real histories, so no absence
 //! makes an input that never was. They are as they were known at the origin: what is sold, corrected
 //! or returned later changes neither which they are nor what they say.
+//!
+//! On request they are in the product's own stage as well, as the model that is explained answers at the
+//! origin ([`Likeness::Stage`]); and count by how alike they are to what is kept (`game.rs`).
 
-use lifecycle::{Digest, Period};
-use panel::{Channel, History};
+use lifecycle::{Digest, Period, Stage};
+use panel::{Channel, History, Plan};
+use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
+use crate::error::Error;
+use crate::explained::{Altered, Explained};
 use crate::players::Cut;
 
 /// Series that are clustered at most; more are sampled.
@@ -24,6 +30,16 @@ const BLOCK: i32 = 13;
 /// Rounds of assigning and choosing at most.
 const ROUNDS_MAX: usize = 20;
 
+/// What stands in is like the product in so much.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Likeness {
+    /// Its category.
+    Category,
+    /// Its likeliest stage at the origin, and its category as far as there are enough.
+    Stage,
+}
+
 /// Real series with weights.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Background {
@@ -31,6 +47,8 @@ pub struct Background {
     pub histories: Vec<History>,
     /// How much each speaks for; they sum to 1.
     pub weights: Vec<f64>,
+    /// Whether those count more that are like the product in what is kept.
+    pub is_conditional: bool,
 }
 
 impl Background {
@@ -39,65 +57,132 @@ impl Background {
     ///
     /// Those that sold in the last 13 weeks, if this one did and there is any; else all that ever
     /// sold. Of these, those of the same category, or else of the longest common part of its path,
-    /// that began no later, if there are at least twice as many as rows are wanted; else all.
+    /// that began no later, if there are at least twice as many as rows are wanted; else all. Where the
+    /// stage matters, only those count that are in the same one by the model, as long as it gives stages
+    /// and any is.
+    ///
+    /// # Errors
+    ///
+    /// Those of the model, which is asked for stages alone.
     pub fn of(
         config: &Config,
+        model: &dyn Explained,
         histories: &[History],
         explained: &History,
         cut: Cut,
-    ) -> Option<Self> {
-        let candidates = candidates(config, histories, explained, cut);
+    ) -> Result<Option<Self>, Error> {
+        let candidates = Candidates::new(config, histories, explained, cut);
+        let in_stage = match config.background {
+            Likeness::Category => None,
+            Likeness::Stage => candidates.in_stage(model)?,
+        };
+        let candidates = in_stage.unwrap_or_else(|| candidates.in_category());
         if candidates.is_empty() {
-            return None;
+            return Ok(None);
         }
         let points = standardised(candidates.iter().map(|of| shape(of, cut.origin)).collect());
         let (medoids, weights) = medoids(&points, config.n_background);
         let histories = medoids.into_iter().map(|at| candidates[at].clone()).collect();
-        Some(Self { histories, weights })
+        Ok(Some(Self { histories, weights, is_conditional: config.conditional }))
     }
 
-    /// Digest of what stands in: series, their inputs and weights.
+    /// Digest of what stands in: series, their inputs and weights, and whether these depend on what is
+    /// kept.
     pub fn digest(&self) -> Digest {
         let told = |(history, weight): (&History, &f64)| {
             let inputs = history.inputs_digest(&panel::Plan::default());
             format!("{} {inputs} {weight}", history.series)
         };
-        let told: Vec<String> = self.histories.iter().zip(&self.weights).map(told).collect();
+        let mut told: Vec<String> = self.histories.iter().zip(&self.weights).map(told).collect();
+        told.extend(self.is_conditional.then(|| "conditional".to_owned()));
         Digest::of(told.join("\n"))
     }
 }
 
-/// Series that could stand in, as known at the origin, in an order by seed and product.
-fn candidates(
-    config: &Config,
-    histories: &[History],
-    explained: &History,
-    cut: Cut,
-) -> Vec<History> {
-    let usable = usable(histories, explained, cut);
-    let path = &explained.statics.category;
-    let like = |depth: usize, is_as_old: bool| {
-        let is_like = |other: &&&History| {
-            let other_path = &other.statics.category;
-            other_path.len() >= depth
-                && other_path[..depth] == path[..depth]
-                && (!is_as_old || other.start <= explained.start)
+/// Series that could stand in.
+struct Candidates<'a> {
+    config: &'a Config,
+    explained: &'a History,
+    origin: Period,
+    /// From those that share the longest part of the category's path to all.
+    groups: Vec<Vec<&'a History>>,
+}
+
+impl<'a> Candidates<'a> {
+    fn new(config: &'a Config, histories: &'a [History], explained: &'a History, cut: Cut) -> Self {
+        let usable = usable(histories, explained, cut);
+        let path = &explained.statics.category;
+        let like = |depth: usize, is_as_old: bool| {
+            let is_like = |other: &&&History| {
+                let other_path = &other.statics.category;
+                other_path.len() >= depth
+                    && other_path[..depth] == path[..depth]
+                    && (!is_as_old || other.start <= explained.start)
+            };
+            usable.iter().filter(is_like).copied().collect::<Vec<_>>()
         };
-        usable.iter().filter(is_like).copied().collect::<Vec<_>>()
-    };
-    let mut groups = (0..=path.len()).rev().map(|depth| like(depth, true));
-    let enough = groups.find(|group| group.len() >= 2 * config.n_background);
-    let group = enough.unwrap_or_else(|| like(0, false));
-    let mut keyed: Vec<(Digest, &History)> = group
-        .into_iter()
-        .map(|other| {
-            let key = format!("{}/{}/{}", config.seed, explained.series, other.series);
-            (Digest::of(key), other)
-        })
-        .collect();
-    keyed.sort_by_key(|(digest, _)| *digest);
-    let chosen = keyed.into_iter().take(CANDIDATES_MAX);
-    chosen.filter_map(|(_, other)| other.known_at(cut.origin)).collect()
+        let mut groups: Vec<_> = (0..=path.len()).rev().map(|depth| like(depth, true)).collect();
+        groups.push(like(0, false));
+        Self { config, explained, origin: cut.origin, groups }
+    }
+
+    fn n_enough(&self) -> usize {
+        2 * self.config.n_background
+    }
+
+    /// The first group of enough.
+    fn in_category(&self) -> Vec<History> {
+        let mut groups = self.groups.iter();
+        let enough = groups.find(|group| group.len() >= self.n_enough());
+        enough.or(self.groups.last()).map(|group| self.some_of(group)).unwrap_or_default()
+    }
+
+    /// Those in the same stage, from the first group with enough of them; else what the last one has of
+    /// them; none where that is nothing, or the model gives no stage.
+    fn in_stage(&self, model: &dyn Explained) -> Result<Option<Vec<History>>, Error> {
+        let own = self.stages(model, std::slice::from_ref(self.explained))?;
+        let Some(own) = own.first().copied().flatten() else { return Ok(None) };
+        let mut found = Vec::new();
+        let last = self.groups.len() - 1;
+        for (place, group) in self.groups.iter().enumerate() {
+            if group.len() < self.n_enough() && place < last {
+                continue;
+            }
+            let some = self.some_of(group);
+            let stages = self.stages(model, &some)?;
+            let both = some.into_iter().zip(stages);
+            found = both.filter(|(_, stage)| *stage == Some(own)).map(|(of, _)| of).collect();
+            if found.len() >= self.n_enough() {
+                break;
+            }
+        }
+        Ok((!found.is_empty()).then_some(found))
+    }
+
+    /// The likeliest stage of each at the origin.
+    fn stages(
+        &self,
+        model: &dyn Explained,
+        known: &[History],
+    ) -> Result<Vec<Option<Stage>>, Error> {
+        let unaltered = |of: &History| Altered { history: of.clone(), plan: Plan::default() };
+        let unaltered: Vec<Altered> = known.iter().map(unaltered).collect();
+        let forecasts = model.forecasts(&unaltered, self.origin)?;
+        Ok(forecasts.iter().map(|of| of.stage_now.map(|stages| stages.likeliest())).collect())
+    }
+
+    /// As many as are clustered, as known at the origin, in an order by seed and product.
+    fn some_of(&self, group: &[&History]) -> Vec<History> {
+        let key = |other: &History| {
+            let (seed, explained) = (self.config.seed, &self.explained.series);
+            Digest::of(format!("{seed}/{explained}/{}", other.series))
+        };
+        let mut keyed: Vec<(Digest, &History)> =
+            group.iter().map(|other| (key(other), *other)).collect();
+        keyed.sort_by_key(|(digest, _)| *digest);
+        let chosen = keyed.into_iter().take(CANDIDATES_MAX);
+        chosen.filter_map(|(_, other)| other.known_at(self.origin)).collect()
+    }
 }
 
 /// Other products that sold in the last 13 weeks, if this one did and there is any; else all that
@@ -215,7 +300,7 @@ pub(crate) fn medoids(points: &[Vec<f64>], n: usize) -> (Vec<usize>, Vec<f64>) {
 
 #[cfg(test)]
 mod tests {
-    use lifecycle::{Frequency, Series};
+    use lifecycle::{Forecast, Frequency, Outlook, Series, StageProbabilities};
     use panel::{Correction, Statics};
 
     use super::*;
@@ -231,6 +316,54 @@ mod tests {
             corrections: Vec::new(),
             given_stage: Vec::new(),
         }
+    }
+
+    /// Answers growth where the last 13 weeks sold more than the first, else decline; nothing else.
+    #[derive(Debug)]
+    struct Trend;
+
+    impl Explained for Trend {
+        fn names(&self) -> Vec<String> {
+            Vec::new()
+        }
+
+        fn outputs(&self, histories: &[History], _: Period) -> Result<Vec<Vec<f64>>, Error> {
+            Ok(vec![Vec::new(); histories.len()])
+        }
+
+        fn forecasts(&self, altered: &[Altered], origin: Period) -> Result<Vec<Forecast>, Error> {
+            let forecast = |Altered { history, .. }: &Altered| {
+                assert!(history.start.plus(history.n_periods() as i32 - 1) <= origin);
+                let units = history.channel(Channel::Units);
+                let sum = |of: &[f32]| of.iter().sum::<f32>();
+                let is_growing = sum(&units[units.len() - 13..]) > sum(&units[..13]);
+                let stage = if is_growing { Stage::Growth } else { Stage::Decline };
+                let weights = Stage::ALL.map(|of| if of == stage { 1.0 } else { 0.0 });
+                Forecast {
+                    series: history.series.clone(),
+                    origin,
+                    units: None,
+                    stage_now: Some(StageProbabilities::from_weights(weights)),
+                    outlooks: [Outlook { turns: None, stage: None }; 3],
+                    cold_start: false,
+                    far_from_training: false,
+                }
+            };
+            Ok(altered.iter().map(forecast).collect())
+        }
+    }
+
+    /// What stands in for the first history.
+    fn found(config: &Config, histories: &[History]) -> Option<Background> {
+        let explained = histories[0].known_at(cut().origin).expect("it has begun");
+        Background::of(config, &Trend, histories, &explained, cut()).expect("no error")
+    }
+
+    fn kinds(background: &Background) -> Vec<String> {
+        let kind = |history: &History| history.series.to_string()[..6].to_owned();
+        let mut kinds: Vec<String> = background.histories.iter().map(kind).collect();
+        kinds.sort();
+        kinds
     }
 
     /// The cut whose last 13 weeks are the periods 93 to 105.
@@ -264,22 +397,38 @@ mod tests {
             histories.push(history(&format!("lamp-{at}"), "lamps", |_| 1.0));
         }
         let config = Config { n_background: 2, ..Config::default() };
-        let background = Background::of(&config, &histories, &histories[0], cut());
-        let background = background.expect("there are others");
-        let mut kinds: Vec<String> = background
-            .histories
-            .iter()
-            .map(|history| history.series.to_string()[..6].to_owned())
-            .collect();
-        kinds.sort();
-        assert_eq!(kinds, ["fading", "rising"]);
+        let background = found(&config, &histories).expect("there are others");
+        assert_eq!(kinds(&background), ["fading", "rising"]);
         for weight in &background.weights {
             assert!((weight - 0.5).abs() < 1e-9);
         }
-        let again = Background::of(&config, &histories, &histories[0], cut());
+        let again = found(&config, &histories);
         assert_eq!(again.expect("the same").digest(), background.digest());
-        assert_eq!(Background::of(&config, &histories[..1], &histories[0], cut()), None);
+        assert_eq!(found(&config, &histories[..1]), None);
+        let conditional = found(&Config { conditional: true, ..config }, &histories);
+        assert_ne!(conditional.expect("the same").digest(), background.digest());
     }
+
+    #[test]
+    fn what_stands_in_is_in_the_same_stage_where_that_is_wanted_and_there_is_any() {
+        let mut histories = vec![history("own", "mugs", |week| week as f32)];
+        let rising = |week: usize| 1.0 + (week * week) as f32;
+        histories.extend((0..4).map(|at| {
+            history(&format!("fading-{at}"), "mugs", |week| (110 * (at + 1) - week) as f32)
+        }));
+        let config = Config { n_background: 2, background: Likeness::Stage, ..Config::default() };
+        let kinds_of = |histories: &[History]| kinds(&found(&config, histories).expect("others"));
+        assert_eq!(kinds_of(&histories), ["fading", "fading"], "there is no other");
+        histories.push(history("rising-0", "mugs", rising));
+        assert_eq!(kinds_of(&histories), ["rising"], "one is better than another stage");
+        histories.extend((0..4).map(|at| {
+            history(&format!("lamp-{at}"), "lamps", move |week| (week * (at + 1) + at) as f32)
+        }));
+        let found = kinds_of(&histories);
+        assert!(!found.iter().any(|kind| kind.starts_with("fading")), "{found:?}");
+        assert!(found.iter().any(|kind| kind.starts_with("lamp")), "{found:?}: of any category");
+    }
+
     #[test]
     fn what_comes_after_the_origin_changes_nothing_of_what_stands_in() {
         let mut histories = vec![history("own", "mugs", |_| 4.0)];
@@ -287,11 +436,14 @@ mod tests {
             (0..6).map(|at| history(&format!("mug-{at}"), "mugs", |week| (week % (at + 2)) as f32)),
         );
         histories.push(history("unborn", "mugs", |_| 0.0));
-        let config = Config { n_background: 3, ..Config::default() };
-        let background = |histories: &[History]| {
-            Background::of(&config, histories, &histories[0], cut()).expect("there are others")
+        let of = |background, histories: &[History]| {
+            let config = Config { n_background: 3, background, ..Config::default() };
+            found(&config, histories).expect("there are others")
         };
-        let expected = background(&histories);
+        let both = |histories: &[History]| {
+            [Likeness::Category, Likeness::Stage].map(|likeness| of(likeness, histories))
+        };
+        let expected = both(&histories);
         for history in &mut histories[1..] {
             let units = &mut history.channels[Channel::Units as usize];
             units[106..].fill(900.0);
@@ -300,8 +452,9 @@ mod tests {
             let (period, known) = (Period(105), Period(107));
             history.corrections.push(Correction { period, known, change: -1.0 });
         }
-        let found = background(&histories);
-        assert_eq!((&found, found.digest()), (&expected, expected.digest()));
+        let found = both(&histories);
+        assert_eq!(found, expected);
+        assert_eq!(found.map(|of| of.digest()), expected.map(|of| of.digest()));
     }
 
     #[test]
@@ -310,8 +463,7 @@ mod tests {
         let mut histories = vec![history("own", "mugs", |_| 4.0)];
         histories.extend((0..9).map(|at| history(&format!("dead-{at}"), "mugs", is_early)));
         let names = |histories: &[History], config: &Config| {
-            let found = Background::of(config, histories, &histories[0], cut());
-            let found = found.expect("there are others").histories;
+            let found = found(config, histories).expect("there are others").histories;
             found.iter().map(|of| of.series.to_string()).collect::<Vec<_>>()
         };
         let config = Config { n_background: 1, ..Config::default() };

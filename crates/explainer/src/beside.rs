@@ -70,7 +70,8 @@ impl Beside<'_> {
         };
         write_json(&output.join("surrogates.json"), &surrogates)?;
         let mapped = &chosen[..chosen.len().min(MAPPED_MAX)];
-        let maps: Vec<Vec<HeatMap>> = mapped.par_iter().map(|of| self.maps(*of)).collect();
+        let maps = mapped.par_iter().map(|of| self.maps(*of));
+        let maps: Vec<Vec<HeatMap>> = maps.collect::<Result<_, Error>>()?;
         let rollout = |(history, forecast): &(&History, &Forecast)| {
             rollout_map(self.model, &self.explained.window(history, forecast.origin))
         };
@@ -80,16 +81,20 @@ impl Beside<'_> {
     }
 
     /// Maps of the gradients of one forecast.
-    fn maps(&self, (history, forecast): (&History, &Forecast)) -> Vec<HeatMap> {
+    fn maps(&self, (history, forecast): (&History, &Forecast)) -> Result<Vec<HeatMap>, Error> {
         let others = &self.panel.histories;
         let cut = Cut::new(self.panel.frequency, forecast.origin);
-        let background = Background::of(self.config, others, history, cut);
-        let Some(Background { histories, weights }) = background else { return Vec::new() };
+        let known = history.known_at(cut.origin);
+        let Some(known) = known else { return Ok(Vec::new()) };
+        let background = Background::of(self.config, self.explained, others, &known, cut)?;
+        let Some(Background { histories, weights, .. }) = background else {
+            return Ok(Vec::new());
+        };
         let window = |history: &History| self.explained.window(history, forecast.origin);
         let others = histories.iter().map(window);
         let background: Vec<(Window, f64)> = others.zip(weights).collect();
         let names = self.explained.names();
-        heat_maps(self.model, (&window(history), &names), &background)
+        Ok(heat_maps(self.model, (&window(history), &names), &background))
     }
 }
 

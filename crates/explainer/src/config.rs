@@ -3,6 +3,7 @@
 use lifecycle::Invalid;
 use serde::{Deserialize, Serialize};
 
+use crate::background::Likeness;
 use crate::counterfactual::Bounds;
 use crate::estimator::Method;
 use crate::players::Family;
@@ -16,6 +17,11 @@ pub struct Config {
     /// Background series that stand in for absent players, medoids of those like the product;
     /// outputs are averaged over them by their weights.
     pub n_background: usize,
+    /// What those are like the product in: `category`, or `stage` and category.
+    pub background: Likeness,
+    /// Whether background series count by how alike they are to what is kept, instead of by their
+    /// weights alone. Credit then goes to what comes together with what moves the forecast, too.
+    pub conditional: bool,
     /// Families whose pieces are players of their own.
     pub split: Vec<Family>,
     /// A family to look into by Owen values, over all other families whole, in place of `split`.
@@ -39,6 +45,8 @@ impl Default for Config {
         Self {
             n_series: 24,
             n_background: 8,
+            background: Likeness::Category,
+            conditional: false,
             split: vec![Family::Sales],
             drill_down: None,
             method: None,

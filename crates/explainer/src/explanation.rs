@@ -205,7 +205,7 @@ impl Question<'_> {
         (quantity, method): (Quantity, Method),
         (found, served): (&Estimate, Vec<f64>),
     ) -> Explanation {
-        let Background { histories, weights } = &self.background;
+        let Background { histories, weights, .. } = &self.background;
         Explanation {
             series: self.history.series.clone(),
             origin: self.cut.origin,

@@ -238,6 +238,43 @@ impl<'a> Swap<'a> {
         altered
     }
 
+    /// How alike both are in what a player owns: 1 where they are equal, 0 where they have nothing in
+    /// common. Over time that is the sum of the lesser over the sum of the greater values (Ružička 1958),
+    /// the background's being at the own level unless the player owns the level.
+    pub(crate) fn likeness(&self, player: &Player) -> f64 {
+        let (own, other) = (&self.history.statics, &self.background.statics);
+        match player.family {
+            Family::Category => {
+                let both = own.category.iter().zip(&other.category);
+                let n_common = both.take_while(|(own, other)| own == other).count();
+                n_common as f64 / own.category.len().max(other.category.len()).max(1) as f64
+            }
+            Family::Brand => f64::from(u8::from(own.brand == other.brand)),
+            _ => self.overlap(player),
+        }
+    }
+
+    fn overlap(&self, player: &Player) -> f64 {
+        let Self { history, background, cut, .. } = *self;
+        let has_level = player.pieces.contains(&Piece::Level);
+        let (mut lesser, mut greater) = (0.0, 0.0);
+        for channel in player.family.channels() {
+            let is_share = matches!(channel, Channel::InStock | Channel::Promotion);
+            let ratio = if is_share || has_level { 1.0 } else { self.to_own[*channel as usize] };
+            for (index, own) in history.channel(*channel).iter().enumerate() {
+                let period = history.start.plus(index as i32);
+                let other = background.value(*channel, period) * ratio;
+                let is_owned = has_level && period <= cut.origin
+                    || player.pieces.iter().any(|piece| cut.holds(*piece, period));
+                if is_owned && own.is_finite() && other.is_finite() {
+                    lesser += f64::from(own.min(other));
+                    greater += f64::from(own.max(other));
+                }
+            }
+        }
+        if greater > 0.0 { lesser / greater } else { 1.0 }
+    }
+
     /// Puts the background's values, at the own level, where the player owns the periods.
     fn replace(&self, altered: &mut History, player: &Player) {
         let Self { history, background, cut, .. } = *self;
@@ -362,6 +399,34 @@ mod tests {
         assert_eq!(units[18..], [4.0; 2], "nothing after the origin changes");
         let nobody = Swap::new(&own, &other, cut).altered(&players, &vec![false, false]);
         assert_eq!(nobody, own, "a flat background at the own level is the series itself");
+    }
+
+    #[test]
+    fn likeness_is_in_what_a_player_owns() {
+        let mut own = history(&[4.0; 20], &[8.0; 20]);
+        own.statics.category = ["kitchen", "mugs"].map(str::to_owned).to_vec();
+        let mut other = history(&[1.0; 20], &[2.0; 20]);
+        other.statics.category = ["kitchen", "lamps"].map(str::to_owned).to_vec();
+        other.channels[Channel::Units as usize][15..].fill(0.0);
+        let cut = Cut::new(Frequency::Week, Period(17));
+        let players = players_of(&own, &Family::ALL, cut);
+        let alike = |with: &History| {
+            let swap = Swap::new(&own, with, cut);
+            players.iter().map(|player| swap.likeness(player)).collect::<Vec<_>>()
+        };
+        assert_eq!(alike(&own), vec![1.0; players.len()]);
+        let expected = [
+            ("sales, last 13 weeks", 10.0 / (10.0 * 1.2 + 3.0)),
+            ("sales, weeks 14 to 52", 1.0 / 1.2),
+            ("price level", 0.25),
+            ("price, last 13 weeks", 1.0),
+            ("price before", 1.0),
+            ("category", 0.5),
+        ];
+        for ((player, alike), (name, expected)) in players.iter().zip(alike(&other)).zip(expected) {
+            assert_eq!(player.name(), name);
+            assert!((alike - expected).abs() < 1e-6, "{name}: {alike}");
+        }
     }
 
     #[test]

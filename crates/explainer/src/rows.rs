@@ -33,7 +33,7 @@ pub struct Group {
 /// A row to explain.
 #[derive(Debug, Clone, Copy)]
 pub struct RowQuestion<'a> {
-    /// Background, method, limits and seed; its series and families mean nothing here.
+    /// Size of the background, method, limits and seed; the rest means nothing here.
     pub config: &'a Config,
     /// The players; a column of none is always the row's own.
     pub groups: &'a [Group],

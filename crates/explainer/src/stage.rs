@@ -92,7 +92,7 @@ pub fn run(
     let one = |(history, forecast): &(&History, &Forecast)| {
         let cut = Cut::new(panel.frequency, forecast.origin);
         let Some(history) = &history.known_at(cut.origin) else { return Ok(None) };
-        let background = Background::of(config, &panel.histories, history, cut);
+        let background = Background::of(config, &explained, &panel.histories, history, cut)?;
         let Some(background) = background else { return Ok(None) };
         let question = Question { config, explained: &explained, history, background, cut };
         let explanation = question.answer()?.published_as(outputs_of(forecast))?;

@@ -43,6 +43,10 @@ pub struct ExplainQuery {
     pub tolerance: Option<f64>,
     /// Background series; `None`: the explainer's choice.
     pub n_background: Option<u32>,
+    /// What those are like the product in; `None`: the explainer's choice.
+    pub background: Option<String>,
+    /// Whether they count by how alike they are to what is kept.
+    pub conditional: bool,
     /// Families in pieces; empty: the explainer's choice.
     pub split: Vec<String>,
     /// A family to look into.
@@ -64,6 +68,8 @@ impl ExplainQuery {
             seed: 0,
             tolerance: None,
             n_background: None,
+            background: None,
+            conditional: false,
             split: Vec::new(),
             drill_down: None,
             method: None,
@@ -140,6 +146,8 @@ impl TryFrom<v1::ExplainRequest> for ExplainQuery {
             split,
             drill_down,
             method,
+            background,
+            conditional,
         } = message;
         fields::length("outputs", &outputs, 0..=OUTPUTS_MAX)?;
         fields::distinct("outputs", &outputs, |output| output)?;
@@ -164,6 +172,8 @@ impl TryFrom<v1::ExplainRequest> for ExplainQuery {
             tolerance: Some(fields::within("tolerance", tolerance, 0.0..=1.0)?)
                 .filter(|tolerance| *tolerance > 0.0),
             n_background: Some(n_background).filter(|n| *n > 0),
+            background: choice("background", background)?,
+            conditional,
             split: fields::each("split", split, name)?,
             drill_down: choice("drill_down", drill_down)?,
             method: choice("method", method)?,
@@ -186,6 +196,8 @@ impl From<ExplainQuery> for v1::ExplainRequest {
             split,
             drill_down,
             method,
+            background,
+            conditional,
         } = query;
         Self {
             model: model.to_string(),
@@ -200,6 +212,8 @@ impl From<ExplainQuery> for v1::ExplainRequest {
             split,
             drill_down: drill_down.unwrap_or_default(),
             method: method.unwrap_or_default(),
+            background: background.unwrap_or_default(),
+            conditional,
         }
     }
 }

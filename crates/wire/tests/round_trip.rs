@@ -168,9 +168,11 @@ fn start() -> impl Strategy<Value = Start> {
 fn explain_query() -> impl Strategy<Value = ExplainQuery> {
     let numbers = (option::of(1..65_536_u32), option::of(0.01..1.0_f64), option::of(1..33_u32));
     let names = (btree_set(name(), 0..3), option::of(name()), option::of(name()));
+    let background = (option::of(name()), any::<bool>());
+    let numbers = (numbers, background);
     (digest(), digest(), series(), origin(), numbers, names).prop_map(
         |(model, features, series, origin, numbers, (split, drill_down, method))| {
-            let (evaluations_max, tolerance, n_background) = numbers;
+            let ((evaluations_max, tolerance, n_background), (background, conditional)) = numbers;
             ExplainQuery {
                 origin,
                 outputs: vec!["halved 13".to_owned()],
@@ -178,6 +180,8 @@ fn explain_query() -> impl Strategy<Value = ExplainQuery> {
                 seed: 7,
                 tolerance,
                 n_background,
+                background,
+                conditional,
                 split: split.into_iter().collect(),
                 drill_down,
                 method,

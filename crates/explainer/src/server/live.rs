@@ -6,6 +6,7 @@ use std::sync::Arc;
 use lifecycle::{Day, EstimateEnd, Invalid, Series};
 use model::Model;
 use panel::{CategoryUnits, History, Panel, PanelMeta, Plan, category_units};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use service::{error_chain, status, status_of};
 use tables::FeaturesDir;
@@ -19,7 +20,7 @@ use crate::error::Error;
 use crate::estimator::Interactions;
 use crate::explained::InProcess;
 use crate::explanation::{Explanation, Question, Watch};
-use crate::players::{Cut, Family};
+use crate::players::Cut;
 
 /// Stands for no family in a query's `split`.
 const NONE: &str = "none";
@@ -56,6 +57,7 @@ impl Known {
             seed: config.seed,
             tolerance: Some(config.tolerance),
             n_background: Some(config.n_background as u32),
+            background: Some(word(config.background)),
             split,
             ..query
         })
@@ -70,10 +72,11 @@ impl Known {
     ) -> Result<wire::Explanation, Status> {
         let (history, cut) = self.asked(&query.series, query.origin)?;
         let (history, config) = (&history, config_of(query)?);
-        let background = Background::of(&config, &self.panel.histories, history, cut)
-            .ok_or_else(|| Error::NothingStandsIn { series: history.series.clone() })
-            .map_err(|error| status_of_live(&error))?;
         let explained = InProcess::new(&self.model, &self.meta, &self.categories);
+        let background = Background::of(&config, &explained, &self.panel.histories, history, cut);
+        let nobody = || Error::NothingStandsIn { series: history.series.clone() };
+        let background = background.and_then(|found| found.ok_or_else(nobody));
+        let background = background.map_err(|error| status_of_live(&error))?;
         let question =
             Question { config: &config, explained: &explained, history, background, cut };
         let answer = |found: Explanation| self.answer(query, history, found);
@@ -178,6 +181,11 @@ fn config_of(query: &ExplainQuery) -> Result<Config, Status> {
         evaluations_max: query.evaluations_max.map(|most| most as usize),
         tolerance: query.tolerance.unwrap_or(defaults.tolerance),
         n_background: query.n_background.map_or(defaults.n_background, |n| n as usize),
+        background: match &query.background {
+            Some(name) => named("background", name)?,
+            None => defaults.background,
+        },
+        conditional: query.conditional,
         split,
         drill_down: query.drill_down.as_ref().map(|name| named("drill_down", name)).transpose()?,
         method: query.method.as_ref().map(|name| named("method", name)).transpose()?,
@@ -249,9 +257,9 @@ fn named<T: DeserializeOwned>(field: &str, name: &str) -> Result<T, Status> {
     found.map_err(|error| invalid_argument(Invalid::new(field, error.to_string())))
 }
 
-/// The name of a family in configurations.
-fn word(family: Family) -> String {
-    let word = serde_json::to_value(family).unwrap_or_default();
+/// The name of a choice in configurations.
+fn word(choice: impl Serialize) -> String {
+    let word = serde_json::to_value(choice).unwrap_or_default();
     word.as_str().unwrap_or_default().to_owned()
 }
 
@@ -294,8 +302,10 @@ mod tests {
     use panel::Settings;
 
     use super::*;
+    use crate::background::Likeness;
     use crate::estimator::Method;
     use crate::explained::tests::{model, panel};
+    use crate::players::Family;
 
     fn query() -> ExplainQuery {
         ExplainQuery::new(Digest::of("model"), Digest::of("features"), Series::of("mug"))
@@ -309,6 +319,8 @@ mod tests {
             method: Some("odd".to_owned()),
             tolerance: Some(0.2),
             n_background: Some(1),
+            background: Some("stage".to_owned()),
+            conditional: true,
             evaluations_max: Some(99),
             seed: 4,
             ..query()
@@ -318,6 +330,8 @@ mod tests {
             method: Some(Method::Odd),
             tolerance: 0.2,
             n_background: 1,
+            background: Likeness::Stage,
+            conditional: true,
             evaluations_max: Some(99),
             seed: 4,
             ..Config::default()

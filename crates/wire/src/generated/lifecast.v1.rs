@@ -2193,6 +2193,14 @@ pub struct ExplainRequest {
     /// `exact`, `permutation`, `leverage`, `odd` or `gaussian`; empty: by players and budget.
     #[prost(string, tag = "12")]
     pub method: ::prost::alloc::string::String,
+    /// What the background series are like the product in: `category`, or `stage` and category; empty:
+    /// `category`.
+    #[prost(string, tag = "13")]
+    pub background: ::prost::alloc::string::String,
+    /// Whether background series count by how alike they are to what is kept (conditional expectations),
+    /// instead of by their weights alone.
+    #[prost(bool, tag = "14")]
+    pub conditional: bool,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ExplainResponse {

@@ -135,7 +135,9 @@ impl Own {
         n_background: usize,
     ) -> anyhow::Result<Background> {
         let config = Config { n_background, ..Config::default() };
-        let background = Background::of(&config, &self.panel.histories, history, self.cut());
+        let explained = InProcess::new(&self.model, &self.meta, &self.categories);
+        let (others, cut) = (&self.panel.histories, self.cut());
+        let background = Background::of(&config, &explained, others, history, cut)?;
         background.context("no series stands in")
     }
 
