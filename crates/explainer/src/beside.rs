@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::explained::{Explained, InProcess};
 use crate::explanation::Explanation;
 use crate::gradients::{EXPLAINS, HeatMap, Maps, heat_maps};
-use crate::importance::{Traits, importance};
+use crate::importance::{Importance, Moment, Traits, importance};
 use crate::players::Cut;
 use crate::rollout::rollout_map;
 use crate::surrogate::{FIDELITY_MIN, Lime, Surrogates, global};
@@ -37,6 +37,8 @@ pub(crate) struct Beside<'a> {
     pub(crate) panel: &'a Panel,
     /// All series with their served forecasts, those that sell most first.
     pub(crate) served: &'a [(&'a History, &'a Forecast)],
+    /// What moves them in general, by origin.
+    pub(crate) over_time: Vec<Moment>,
 }
 
 impl Beside<'_> {
@@ -60,7 +62,10 @@ impl Beside<'_> {
         };
         if !explanations.is_empty() {
             let traits = chosen.iter().map(traits).collect();
-            let in_general = importance(explanations, &traits, config.seed);
+            let in_general = Importance {
+                over_time: self.over_time.clone(),
+                ..importance(explanations, &traits, config.seed)
+            };
             write_json(&output.join("importance.json"), &in_general)?;
         }
         let surrogates = Surrogates {

@@ -34,6 +34,9 @@ pub struct Config {
     /// Model evaluations to spend at most on one series; none: all coalitions of up to 10 players,
     /// else 512 coalitions.
     pub evaluations_max: Option<usize>,
+    /// Origins, 13 weeks apart up to that of the forecasts, as of which the importance of whole families
+    /// is told; 0: none.
+    pub n_origins: usize,
     /// Seed of the choice of backgrounds and coalitions.
     pub seed: u64,
     /// Bounds of counterfactuals, and whether they are looked for.
@@ -52,6 +55,7 @@ impl Default for Config {
             method: None,
             tolerance: 0.05,
             evaluations_max: None,
+            n_origins: 4,
             seed: 1,
             counterfactuals: Bounds::default(),
         }
@@ -68,6 +72,7 @@ impl Config {
         };
         within("n_series", self.n_series, 1, 10_000)?;
         within("n_background", self.n_background, 1, 32)?;
+        within("n_origins", self.n_origins, 0, 52)?;
         if !(0.0..=1.0).contains(&self.tolerance) {
             let reason = format!("{} must be between 0 and 1", self.tolerance);
             return Err(Invalid::new("tolerance", reason));

@@ -11,7 +11,7 @@
 
 use std::collections::BTreeMap;
 
-use lifecycle::{Forecast, Series};
+use lifecycle::{Forecast, Period, Series};
 use panel::History;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -63,6 +63,19 @@ pub struct Importance {
     /// Least series of an interval.
     pub interval_series_min: usize,
     /// Sorted by kind of group, group (the largest first), output and size (the largest first).
+    pub rows: Vec<ImportanceRow>,
+    /// Sizes of whole families by origin, the earliest first.
+    pub over_time: Vec<Moment>,
+}
+
+/// How much each family moves outputs as of one origin.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Moment {
+    /// As of which origin.
+    pub origin: Period,
+    /// Series explained: those that had begun.
+    pub n_series: usize,
+    /// Of all these series, sorted by output and size (the largest first).
     pub rows: Vec<ImportanceRow>,
 }
 
@@ -143,6 +156,7 @@ pub fn importance(
         n_series: explanations.len(),
         interval_series_min: INTERVAL_SERIES_MIN,
         rows,
+        over_time: Vec::new(),
     }
 }
 
@@ -253,7 +267,7 @@ impl Resamples {
 
 #[cfg(test)]
 mod tests {
-    use lifecycle::{Attribution, Digest, EstimateEnd, Period};
+    use lifecycle::{Attribution, Digest, EstimateEnd};
 
     use super::*;
     use crate::estimator::Method;

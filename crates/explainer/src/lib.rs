@@ -23,6 +23,7 @@ pub mod game;
 pub mod gradients;
 pub mod importance;
 mod method;
+mod over_time;
 pub mod owen;
 pub mod players;
 mod rollout;

@@ -20,6 +20,7 @@ use crate::error::Error;
 use crate::estimator::{Interactions, twos};
 use crate::explained::{InProcess, outputs_of};
 use crate::explanation::{Explanation, Question};
+use crate::over_time::OverTime;
 use crate::players::Cut;
 use crate::words::words;
 
@@ -113,12 +114,14 @@ pub fn run(
         explanations.extend(some.into_iter().flatten());
     }
     progress.report("explain", chosen.len() as u64, chosen.len() as u64);
+    let over_time = OverTime { config, explained: &explained, panel: &panel };
+    let over_time = over_time.of(chosen, progress)?;
     explanations.sort_by(|a, b| a.0.series.cmp(&b.0.series));
     let (explanations, others): (Vec<_>, Vec<_>) = explanations.into_iter().unzip();
     let (limes, counterfactuals): (Vec<_>, Vec<_>) = others.into_iter().unzip();
     write_counterfactuals(output, &counterfactuals.into_iter().flatten().collect::<Vec<_>>())?;
     let (model, explained) = (&model, &explained);
-    let beside = Beside { config, model, explained, panel: &panel, served: &all };
+    let beside = Beside { config, model, explained, panel: &panel, served: &all, over_time };
     beside.write(&explanations, limes, output)?;
     write(output, explanations)
 }

@@ -109,7 +109,7 @@ pub(crate) fn gather(inputs: &Inputs<'_>, n_products: usize) -> Result<View, Err
             reliability,
             coverage,
             scatter: scatter(inputs.dense)?,
-            importance: importance_view(inputs.explanations, &attributions)?,
+            importance: importance_view(inputs.explanations, &attributions, calendar)?,
             heat: heat_view(inputs.explanations, calendar)?,
         },
         dataset: dataset.name,

@@ -1,16 +1,17 @@
 //! What moves forecasts in general: a beeswarm of the attributions of all explained series, and mean
-//! sizes with their intervals, by group.
+//! sizes with their intervals, by group and over origins.
 
 use std::path::Path;
 
-use lifecycle::Series;
+use lifecycle::{Period, Series};
 use serde::Deserialize;
 use tables::AttributionRow;
 
 use crate::Error;
 use crate::gather::read_json;
 use crate::numbers::short;
-use crate::view::{Bar, ImportanceView, Swarm, SwarmGroup};
+use crate::product::Calendar;
+use crate::view::{Bar, ImportanceView, MomentView, Swarm, SwarmGroup};
 
 /// Most series with a dot in a beeswarm; of more, every second, third, and so on.
 const SWARM_SERIES_MAX: usize = 200;
@@ -21,6 +22,15 @@ struct Importance {
     quantity: String,
     n_series: usize,
     interval_series_min: usize,
+    rows: Vec<Row>,
+    #[serde(default)]
+    over_time: Vec<Moment>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Moment {
+    origin: Period,
+    n_series: usize,
     rows: Vec<Row>,
 }
 
@@ -39,6 +49,7 @@ struct Row {
 pub(crate) fn importance_view(
     explanations: &Path,
     attributions: &[AttributionRow],
+    calendar: Calendar,
 ) -> Result<Option<ImportanceView>, Error> {
     let path = explanations.join("importance.json");
     if !path.exists() {
@@ -48,16 +59,15 @@ pub(crate) fn importance_view(
     let mut outputs: Vec<String> = Vec::new();
     let mut groups: Vec<SwarmGroup> = Vec::new();
     for row in found.rows {
-        let output = place_of(&mut outputs, row.output, |a, b| a == b);
+        let output = place_of(&mut outputs, row.output.clone(), |a, b| a == b);
         let label =
             if row.by == "all" { String::new() } else { format!("{}: {}", row.by, row.group) };
         let group = SwarmGroup { label, n: row.n_series, bars: Vec::new() };
         let group = place_of(&mut groups, group, |a, b| a.label == b.label);
-        let bars = &mut groups[group].bars;
-        bars.resize(bars.len().max(output + 1), Vec::new());
-        let interval = row.interval.map(|interval| interval.map(shortened));
-        bars[output].push(Bar { player: row.player, size: shortened(row.size), interval });
+        add(&mut groups[group].bars, output, row);
     }
+    let moments = found.over_time.into_iter();
+    let moments = moments.map(|moment| moment_view(moment, &outputs, calendar)).collect();
     let series = shown(attributions);
     let swarms = outputs.iter().map(|output| swarms(attributions, output, &series)).collect();
     Ok(Some(ImportanceView {
@@ -68,7 +78,25 @@ pub(crate) fn importance_view(
         outputs,
         groups,
         swarms,
+        moments,
     }))
+}
+
+fn moment_view(moment: Moment, outputs: &[String], calendar: Calendar) -> MomentView {
+    let mut bars = vec![Vec::new(); outputs.len()];
+    for row in moment.rows {
+        if let Some(output) = outputs.iter().position(|known| *known == row.output) {
+            add(&mut bars, output, row);
+        }
+    }
+    MomentView { origin: calendar.position(moment.origin), n: moment.n_series, bars }
+}
+
+/// Adds a bar to those of its output.
+fn add(bars: &mut Vec<Vec<Bar>>, output: usize, row: Row) {
+    bars.resize(bars.len().max(output + 1), Vec::new());
+    let interval = row.interval.map(|interval| interval.map(shortened));
+    bars[output].push(Bar { player: row.player, size: shortened(row.size), interval });
 }
 
 /// The place of an item, which is put last where it is new.
@@ -137,10 +165,14 @@ mod tests {
             {"by": "all", "group": "", "n_series": 21, "output": "P(silent)", "player": "price",
              "size": 0.1, "interval": null},
             {"by": "stage", "group": "growth", "n_series": 3, "output": "P(silent)",
-             "player": "sales", "size": 0.2, "interval": null}]}"#;
+             "player": "sales", "size": 0.2, "interval": null}],
+            "over_time": [{"origin": 12, "n_series": 9, "rows": [
+            {"by": "all", "group": "", "n_series": 9, "output": "P(silent)", "player": "sales",
+             "size": 0.3, "interval": null}]}]}"#;
         std::fs::write(folder.path().join("importance.json"), text).expect("written");
         let rows = [row("a", "units", "price", -2.0), row("b", "P(silent)", "price", 0.123_456)];
-        let view = importance_view(folder.path(), &rows).expect("read").expect("there");
+        let calendar = Calendar { start: Period(2), n_shown: 9 };
+        let view = importance_view(folder.path(), &rows, calendar).expect("read").expect("there");
         assert_eq!((view.quantity.as_str(), view.n_series), ("Shapley values", 21));
         assert_eq!(view.outputs, ["units", "P(silent)"]);
         let labels: Vec<&str> = view.groups.iter().map(|group| group.label.as_str()).collect();
@@ -148,10 +180,14 @@ mod tests {
         assert_eq!(view.groups[0].bars[0][0].interval, Some([1.0, 3.0]));
         assert!(view.groups[1].bars[0].is_empty(), "nothing is told of units");
         assert_eq!(view.groups[1].bars[1][0].size, 0.2);
+        let moment = &view.moments[0];
+        assert_eq!((moment.origin, moment.n, moment.bars[0].len()), (10, 9, 0));
+        assert_eq!((moment.bars[1][0].player.as_str(), moment.bars[1][0].size), ("sales", 0.3));
         assert_eq!(view.swarms[0][0].dots, [(0, -2.0)]);
         assert_eq!(view.swarms[1][0].dots, [(1, 0.1235)]);
         let other = tempfile::tempdir().expect("a folder");
-        assert!(importance_view(other.path(), &rows).expect("nothing to read").is_none());
+        let nothing = importance_view(other.path(), &rows, calendar).expect("nothing to read");
+        assert!(nothing.is_none());
     }
 
     #[test]

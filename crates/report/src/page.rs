@@ -23,6 +23,7 @@ pub(crate) fn render(view: &View) -> Result<String, Error> {
         has_scatter => !view.charts.scatter.is_empty(),
         n_explained => view.charts.importance.as_ref().map(|importance| importance.n_series),
         explained_by => view.charts.importance.as_ref().map(|importance| &importance.quantity),
+        has_moments => view.charts.importance.as_ref().is_some_and(|one| one.moments.len() > 1),
         has_rollouts => view.charts.heat.as_ref().is_some_and(|heat| !heat.rollouts.is_empty()),
         network_alone => view.charts.heat.as_ref().map(|heat| &heat.explains),
         styles => safe(include_str!("report.css")),
@@ -56,8 +57,9 @@ fn plotly_js() -> String {
 mod tests {
     use super::*;
     use crate::view::{
-        Heat, HeatView, ImportanceView, LimeView, Overview, PlanGroup, PlanView, ProductView,
-        Quality, RolloutView, SurrogateView, SurrogatesView, Swarm, SwarmGroup, Turner,
+        Bar, Heat, HeatView, ImportanceView, LimeView, MomentView, Overview, PlanGroup, PlanView,
+        ProductView, Quality, RolloutView, SurrogateView, SurrogatesView, Swarm, SwarmGroup,
+        Turner,
     };
 
     /// A page in which every text that comes from outside is `text`.
@@ -164,7 +166,13 @@ mod tests {
             groups: vec![SwarmGroup { label: outside(), n: 1, bars: vec![Vec::new()] }],
             series: vec![outside()],
             swarms: vec![vec![Swarm { player: outside(), dots: vec![(0, 1.0)] }]],
+            moments: [0, 1].map(|origin| moment(text, origin)).to_vec(),
         }
+    }
+
+    fn moment(text: &str, origin: usize) -> MomentView {
+        let bar = Bar { player: text.to_owned(), size: 1.0, interval: None };
+        MomentView { origin, n: 1, bars: vec![vec![bar]] }
     }
 
     #[test]

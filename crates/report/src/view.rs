@@ -181,6 +181,19 @@ pub(crate) struct ImportanceView {
     pub series: Vec<String>,
     /// The dots of each player, by output. Shape `[outputs][players]`.
     pub swarms: Vec<Vec<Swarm>>,
+    /// Mean sizes of whole families by origin, the earliest first.
+    pub moments: Vec<MomentView>,
+}
+
+/// Mean sizes as of one origin.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct MomentView {
+    /// Position of the origin in [`Charts::days`].
+    pub origin: usize,
+    /// Series explained.
+    pub n: usize,
+    /// By output, the largest first. Shape `[outputs][families]`.
+    pub bars: Vec<Vec<Bar>>,
 }
 
 /// Mean sizes over the series of one group.

@@ -41,6 +41,25 @@ function drawImportance(output, group) {
     yaxis: axis("", { autorange: "reversed" }) }), settings);
 }
 
+function drawOverTime(output) {
+  const view = charts.importance, name = view.outputs[output], isShare = isProbability(name);
+  const bars = view.moments.map((moment) => moment.bars[output] || []), days = view.moments.map((moment) => charts.days[moment.origin]);
+  const players = [...new Set(bars.flatMap((some) => some.map((bar) => bar.player)))];
+  const shades = [COLORS.ours, COLORS.decline, COLORS.growth, COLORS.ink, COLORS.introduction, COLORS.quiet, COLORS.maturity];
+  const marks = ["circle", "square", "diamond", "cross", "triangle-up", "x", "star"];
+  const traces = players.map((player, rank) => {
+    const own = bars.map((some) => some.find((bar) => bar.player === player));
+    const known = own.every((bar) => bar && bar.interval);
+    const error = known ? { error_y: { type: "data", symmetric: false, array: own.map((bar) => bar.interval[1] - bar.size),
+      arrayminus: own.map((bar) => bar.size - bar.interval[0]), thickness: 1 } } : {};
+    return { x: days, y: own.map((bar) => bar ? bar.size : null), name: escaped(player), mode: "lines+markers", text: view.moments.map((moment) => `${moment.n} series`),
+      line: { color: shades[rank % shades.length], width: 2 }, marker: { symbol: marks[rank % marks.length], size: 7 },
+      hovertemplate: isShare ? "%{y:.1%}, %{text}" : "%{y:,.3~g}, %{text}", ...error };
+  });
+  Plotly.react("over-time", traces, layout({ xaxis: dayAxis(days),
+    yaxis: axis(`mean size, ${isShare ? "probability" : "units"}`, { rangemode: "tozero", ...(isShare ? { tickformat: ".1%" } : {}) }) }), settings);
+}
+
 function drawHeat(place) {
   const map = charts.heat.maps[place], n = map.values[0].length, size = Math.max(...map.values.flat().map(Math.abs)) || 1;
   const shown = (value) => isProbability(map.output) ? `${(100 * value).toFixed(1)} %` : Number(value.toPrecision(3)).toLocaleString("en");
@@ -65,6 +84,7 @@ function drawInGeneral() {
   const output = byId("general-output").selectedIndex;
   drawSwarm(output);
   drawImportance(output, byId("general-group").selectedIndex);
+  if (byId("over-time")) drawOverTime(output);
 }
 
 if (charts.importance) {
