@@ -156,11 +156,11 @@ impl<'a> Told<'a> {
         let together = self.together.as_ref().map(|of| {
             let change = self.doubtful(of.value, of.standard_error, "points");
             let (one, other) = (&players[of.one], &players[of.other]);
-            format!("Together, `{one}` and `{other}` add {change} beyond what each adds alone.")
+            format!("Together, “{one}” and “{other}” add {change} beyond what each adds alone.")
         });
         let mut sentences = vec![
             format!(
-                "For {series} the model answers {} for `{}`, where {stand_in}, brought to its level, would have {}.",
+                "For {series} the model answers {} for “{}”, where {stand_in}, brought to its level, would have {}.",
                 self.number(self.served),
                 self.output,
                 self.number(self.attribution.base_value)
@@ -358,13 +358,13 @@ mod tests {
         let text: Vec<String> =
             told.iter().flat_map(|words| words.en.iter().chain(&words.zh)).cloned().collect();
         expect![[r"
-            For mug the model answers 212 for `units, periods 1 to 13`, where 2 real products, brought to its level, would have 150.
+            For mug the model answers 212 for “units, periods 1 to 13”, where 2 real products, brought to its level, would have 150.
             Most of the difference is due to price level (+82.2 ± 3.0), then to sales, last 13 weeks (-20.0 ± 3.0).
             Each share lies within ± in 95 of 100 cases; they say what moves the forecast, not what would happen if it were changed.
             对于mug，模型对“未来13期的销量”的预测是212，而2个真实产品折算到它的水平后是150。
             差异主要来自价格水平（+82.2 ± 3.0），其次是销量（最近13周）（-20.0 ± 3.0）。
             每项贡献有95%的把握落在±范围内；它们说明是什么影响了预测，而不是改变它们之后会发生什么。
-            For mug the model answers 30.0 % for `P(halved by 13 weeks)`, where 2 real products, brought to its level, would have 20.0 %.
+            For mug the model answers 30.0 % for “P(halved by 13 weeks)”, where 2 real products, brought to its level, would have 20.0 %.
             Only sales, last 13 weeks (+10.0 points) moves it from there.
             These shares are exact for the model; they say what moves the forecast, not what would happen if it were changed.
             对于mug，模型对“13周内减半的概率”的预测是30.0 %，而2个真实产品折算到它的水平后是20.0 %。
@@ -405,9 +405,9 @@ mod tests {
             .map(String::as_str)
             .collect();
         expect![[r"
-            Together, `sales, last 13 weeks` and `category` add -6.0 ± 4.0 beyond what each adds alone.
+            Together, “sales, last 13 weeks” and “category” add -6.0 ± 4.0 beyond what each adds alone.
             “销量（最近13周）”与“品类”共同作用，在各自的贡献之外再带来-6.0 ± 4.0。
-            Together, `sales, last 13 weeks` and `price level` add +3.1 points beyond what each adds alone.
+            Together, “sales, last 13 weeks” and “price level” add +3.1 points beyond what each adds alone.
             “销量（最近13周）”与“价格水平”共同作用，在各自的贡献之外再带来+3.1 个百分点。"]]
         .assert_eq(&text.join("\n"));
         assert_eq!((told[0].en.len(), told[0].zh.len()), (4, 4));

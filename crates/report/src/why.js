@@ -52,12 +52,12 @@ function drawOverTime(output) {
     const known = own.every((bar) => bar && bar.interval);
     const error = known ? { error_y: { type: "data", symmetric: false, array: own.map((bar) => bar.interval[1] - bar.size),
       arrayminus: own.map((bar) => bar.size - bar.interval[0]), thickness: 1 } } : {};
-    return { x: days, y: own.map((bar) => bar ? bar.size : null), name: escaped(player), mode: "lines+markers", text: view.moments.map((moment) => `${moment.n} series`),
+    return { x: days, y: own.map((bar) => bar && bar.size > 0 ? bar.size : null), name: escaped(player), mode: "lines+markers", text: view.moments.map((moment) => `${moment.n} series`),
       line: { color: shades[rank % shades.length], width: 2 }, marker: { symbol: marks[rank % marks.length], size: 7 },
       hovertemplate: isShare ? "%{y:.1%}, %{text}" : "%{y:,.3~g}, %{text}", ...error };
   });
   Plotly.react("over-time", traces, layout({ xaxis: dayAxis(days),
-    yaxis: axis(`mean size, ${isShare ? "probability" : "units"}`, { rangemode: "tozero", ...(isShare ? { tickformat: ".1%" } : {}) }) }), settings);
+    yaxis: axis(`mean size, ${isShare ? "probability" : "units"}, log scale`, { type: "log", dtick: 1, tickformat: isShare ? ".1~%" : ",~g" }) }), settings);
 }
 
 function drawHeat(place) {
