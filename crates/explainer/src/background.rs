@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::Config;
 use crate::error::Error;
 use crate::explained::{Altered, Explained};
-use crate::players::Cut;
+use crate::players::{Cut, players_of};
 
 /// Series that are clustered at most; more are sampled.
 const CANDIDATES_MAX: usize = 256;
@@ -71,6 +71,9 @@ impl Background {
         explained: &History,
         cut: Cut,
     ) -> Result<Option<Self>, Error> {
+        if players_of(explained, &[], cut).is_empty() {
+            return Ok(None);
+        }
         let candidates = Candidates::new(config, histories, explained, cut);
         let in_stage = match config.background {
             Likeness::Category => None,
@@ -137,21 +140,27 @@ impl<'a> Candidates<'a> {
         enough.or(self.groups.last()).map(|group| self.some_of(group)).unwrap_or_default()
     }
 
-    /// Those in the same stage, from the first group with enough of them; else what the last one has of
-    /// them; none where that is nothing, or the model gives no stage.
+    /// Those in the same stage, from the first group with enough of them; else from the one with the
+    /// most; none where that is nothing, or the model gives no stage.
     fn in_stage(&self, model: &dyn Explained) -> Result<Option<Vec<History>>, Error> {
         let own = self.stages(model, std::slice::from_ref(self.explained))?;
         let Some(own) = own.first().copied().flatten() else { return Ok(None) };
         let mut found = Vec::new();
         let last = self.groups.len() - 1;
         for (place, group) in self.groups.iter().enumerate() {
-            if group.len() < self.n_enough() && place < last {
+            let is_asked = place > 0 && group.len() == self.groups[place - 1].len();
+            if is_asked || group.len() < self.n_enough() && place < last {
                 continue;
             }
             let some = self.some_of(group);
             let stages = self.stages(model, &some)?;
             let both = some.into_iter().zip(stages);
-            found = both.filter(|(_, stage)| *stage == Some(own)).map(|(of, _)| of).collect();
+            let of_stage: Vec<History> =
+                both.filter(|(_, stage)| *stage == Some(own)).map(|(of, _)| of).collect();
+            // A wider group is sampled, and may hold fewer.
+            if of_stage.len() > found.len() {
+                found = of_stage;
+            }
             if found.len() >= self.n_enough() {
                 break;
             }
@@ -427,6 +436,12 @@ mod tests {
         let found = kinds_of(&histories);
         assert!(!found.iter().any(|kind| kind.starts_with("fading")), "{found:?}");
         assert!(found.iter().any(|kind| kind.starts_with("lamp")), "{found:?}: of any category");
+        histories.retain(|history| !history.series.to_string().starts_with("lamp"));
+        histories.extend((1..3).map(|at| history(&format!("rising-{at}"), "mugs", rising)));
+        let many = (0..8 * CANDIDATES_MAX).map(|at| format!("fading-{}", at + 4));
+        histories.extend(many.map(|name| history(&name, "vases", |week| (110 - week) as f32)));
+        let found = kinds_of(&histories);
+        assert!(found.iter().all(|kind| kind == "rising"), "{found:?}: the sample may miss them");
     }
 
     #[test]

@@ -32,7 +32,7 @@ pub struct Config {
     /// of the values, for each output.
     pub tolerance: f64,
     /// Model evaluations to spend at most on one series; none: all coalitions of up to 10 players,
-    /// else 512 coalitions.
+    /// else 512 coalitions. Choosing a background by stage and importance over origins are beside it.
     pub evaluations_max: Option<usize>,
     /// Origins, 13 weeks apart up to that of the forecasts, as of which the importance of whole families
     /// is told; 0: none.

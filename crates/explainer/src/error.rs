@@ -58,6 +58,15 @@ pub enum Error {
         /// Whose forecast.
         series: Series,
     },
+    /// Nothing is known of the series that could be taken away.
+    #[error(
+        "`{series}` cannot be explained: nothing was known of it by the origin, not a unit, category, \
+        brand or price; ask about a later origin"
+    )]
+    NothingKnown {
+        /// Whose forecast.
+        series: Series,
+    },
     /// So little time gives no answer.
     #[error("the time was over before anything could be told of errors")]
     Time,
@@ -71,9 +80,10 @@ impl Error {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Config(_) | Self::Budget { .. } => ErrorKind::Usage,
-            Self::Table(_) | Self::NothingStandsIn { .. } | Self::OtherForecasts { .. } => {
-                ErrorKind::Data
-            }
+            Self::Table(_)
+            | Self::NothingStandsIn { .. }
+            | Self::NothingKnown { .. }
+            | Self::OtherForecasts { .. } => ErrorKind::Data,
             Self::Model(error) => error.kind(),
             Self::File { .. } | Self::Time | Self::Cancelled => ErrorKind::Internal,
         }

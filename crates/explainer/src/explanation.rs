@@ -73,8 +73,11 @@ pub struct Explanation {
     pub served: Vec<f64>,
     /// Series that stood in for absent players.
     pub background: Vec<String>,
-    /// How much each of them counts; they sum to 1.
+    /// How much each of them counts; they sum to 1. Where `is_conditional`, how much where nothing is kept.
     pub background_weights: Vec<f64>,
+    /// Whether those count more that are like the series in what is kept: the values are then of
+    /// conditional expectations, and never in one picture with others.
+    pub is_conditional: bool,
     /// Digest of those series, their inputs and weights.
     pub background_digest: Digest,
     /// Digest of the weights file.
@@ -205,7 +208,7 @@ impl Question<'_> {
         (quantity, method): (Quantity, Method),
         (found, served): (&Estimate, Vec<f64>),
     ) -> Explanation {
-        let Background { histories, weights, .. } = &self.background;
+        let Background { histories, weights, is_conditional } = &self.background;
         Explanation {
             series: self.history.series.clone(),
             origin: self.cut.origin,
@@ -216,6 +219,7 @@ impl Question<'_> {
             served,
             background: histories.iter().map(|other| other.series.to_string()).collect(),
             background_weights: weights.clone(),
+            is_conditional: *is_conditional,
             background_digest: self.background.digest(),
             weights: Digest::of([]),
             quantity,
@@ -259,6 +263,7 @@ mod tests {
             served: vec![200.0],
             background: Vec::new(),
             background_weights: Vec::new(),
+            is_conditional: false,
             background_digest: Digest::of([]),
             quantity: Quantity::Shapley,
             weights: Digest::of([]),

@@ -287,6 +287,7 @@ mod tests {
             served: vec![0.0],
             background: Vec::new(),
             background_weights: Vec::new(),
+            is_conditional: false,
             background_digest: Digest::of([]),
             weights: Digest::of([]),
             quantity: Quantity::Shapley,

@@ -258,6 +258,7 @@ impl<'a> Swap<'a> {
         let Self { history, background, cut, .. } = *self;
         let has_level = player.pieces.contains(&Piece::Level);
         let (mut lesser, mut greater) = (0.0, 0.0);
+        let (mut n_known, mut n_common) = (0_u32, 0_u32);
         for channel in player.family.channels() {
             let is_share = matches!(channel, Channel::InStock | Channel::Promotion);
             let ratio = if is_share || has_level { 1.0 } else { self.to_own[*channel as usize] };
@@ -266,13 +267,22 @@ impl<'a> Swap<'a> {
                 let other = background.value(*channel, period) * ratio;
                 let is_owned = has_level && period <= cut.origin
                     || player.pieces.iter().any(|piece| cut.holds(*piece, period));
-                if is_owned && own.is_finite() && other.is_finite() {
-                    lesser += f64::from(own.min(other));
-                    greater += f64::from(own.max(other));
+                if !is_owned || !own.is_finite() {
+                    continue;
                 }
+                // What is known of one alone is not common to both.
+                let both = if other.is_finite() { other } else { 0.0 };
+                lesser += f64::from(own.min(both));
+                greater += f64::from(own.max(both));
+                n_known += 1;
+                n_common += u32::from(other.is_finite());
             }
         }
-        if greater > 0.0 { lesser / greater } else { 1.0 }
+        match n_known {
+            0 => 1.0,
+            _ if greater > 0.0 => lesser / greater,
+            _ => f64::from(n_common) / f64::from(n_known),
+        }
     }
 
     /// Puts the background's values, at the own level, where the player owns the periods.
@@ -427,6 +437,12 @@ mod tests {
             assert_eq!(player.name(), name);
             assert!((alike - expected).abs() < 1e-6, "{name}: {alike}");
         }
+        other.channels[Channel::Price as usize].clear();
+        other.channels[Channel::Units as usize][..15].fill(f32::NAN);
+        assert_eq!(alike(&other)[1..5], [0.0; 4], "what is known of one alone is not alike");
+        own.channels[Channel::Units as usize].fill(0.0);
+        let known = Swap::new(&own, &other, cut).likeness(&players[0]);
+        assert!((known - 3.0 / 13.0).abs() < 1e-9, "{known}: without a sale in 3 of 13 weeks");
     }
 
     #[test]

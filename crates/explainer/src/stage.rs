@@ -26,7 +26,7 @@ use crate::words::words;
 
 /// Series that are explained at once, so that one's linear algebra fills the time of another's
 /// model.
-const AT_ONCE: usize = 8;
+pub(crate) const AT_ONCE: usize = 8;
 
 /// The artifacts that explanations are made from.
 #[derive(Debug, Clone, Copy)]

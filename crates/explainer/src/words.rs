@@ -1,6 +1,6 @@
 //! An explanation in three sentences that a planner understands, in English and in Chinese: what is
 //! forecast and from where it starts, what moves it most, and how sure that is. A fourth says which two
-//! groups of inputs work together most, where that is beyond doubt.
+//! groups of inputs work together most, where that is more than its doubt.
 
 use lifecycle::Attribution;
 use serde::{Deserialize, Serialize};
@@ -132,11 +132,14 @@ impl<'a> Told<'a> {
 
     fn english(&self) -> Vec<String> {
         let Explanation { series, players, .. } = self.explanation;
-        let stand_in = match self.background() {
+        let mut stand_in = match self.background() {
             (1, false) => "1 real product".to_owned(),
             (n, false) => format!("{n} real products"),
             (n, true) => format!("{n} real series"),
         };
+        if self.explanation.is_conditional {
+            stand_in += " (counted by how alike they are to what is kept)";
+        }
         let driver = |player: &usize| {
             format!("{} ({})", players[*player], self.of_player(*player, "points"))
         };
@@ -176,10 +179,13 @@ impl<'a> Told<'a> {
 
     fn chinese(&self) -> Vec<String> {
         let Explanation { series, players, .. } = self.explanation;
-        let stand_in = match self.background() {
+        let mut stand_in = match self.background() {
             (n, false) => format!("{n}个真实产品"),
             (n, true) => format!("{n}条真实序列"),
         };
+        if self.explanation.is_conditional {
+            stand_in += "（按与所保留信息的相似程度加权）";
+        }
         let driver = |player: &usize| {
             let change = self.of_player(*player, "个百分点");
             format!("{}（{change}）", in_chinese(&players[*player]))
@@ -340,6 +346,7 @@ mod tests {
             served: vec![212.25, 0.3],
             background: vec!["lamp".to_owned(), "plate".to_owned()],
             background_weights: vec![0.5; 2],
+            is_conditional: false,
             background_digest: Digest::of([]),
             weights: Digest::of([]),
             quantity: Quantity::Shapley,

@@ -24,6 +24,9 @@ use crate::weights::Layout;
 /// The version of the files that this code reads and writes; raised with every change of meaning.
 pub const FORMAT: u32 = 3;
 
+/// Most networks of one model.
+pub const MEMBERS_MAX: usize = 64;
+
 /// Folder of the built-in model beside another.
 const BUILTIN: &str = "builtin";
 
@@ -223,6 +226,12 @@ impl Description {
     }
 
     fn check(&self, path: &Path) -> Result<(), Error> {
+        let dense_beside = !self.has_heads() && self.members.len() > 1;
+        if dense_beside || !(1..=MEMBERS_MAX).contains(&self.members.len()) {
+            let reason =
+                format!("`members` must be 1 to {MEMBERS_MAX} networks, the dense one alone");
+            return Err(Error::Damaged { path: path.to_owned(), reason });
+        }
         let current = Self::new(self.members.clone(), self.size, self.dimensions);
         let differs = |field, found: &dyn std::fmt::Debug, expected: &dyn std::fmt::Debug| {
             let (found, expected) = (format!("{found:?}"), format!("{expected:?}"));
@@ -336,8 +345,8 @@ impl Model {
         if description.has_heads() && calibrations.any(|c| c.correlations.len() != n_cells) {
             return Err(damaged(&path, format!("`correlations` needs {n_cells} values")));
         }
-        if description.calibrations.is_empty() || networks.is_empty() {
-            return Err(damaged(&path, "`calibrations` or `members` is empty".to_owned()));
+        if description.calibrations.is_empty() {
+            return Err(damaged(&path, "`calibrations` is empty".to_owned()));
         }
 
         let path = files.directory.join("model.safetensors");

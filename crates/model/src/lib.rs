@@ -46,7 +46,9 @@ pub use dependence::{Dependence, N_PATHS, probability_of, quantile_of};
 pub use devices::{
     Device, DeviceError, DeviceName, Precision, compute_on, devices, process_device,
 };
-pub use files::{Description, Error, FORMAT, Training, weights_from_bytes, weights_to_bytes};
+pub use files::{
+    Description, Error, FORMAT, MEMBERS_MAX, Training, weights_from_bytes, weights_to_bytes,
+};
 pub use forecast::{Model, expectations, forecast, paths};
 pub use heads::{
     ClassLogits, N_STAGE_LOGITS, N_TURN_CLASSES, N_TURN_LOGITS, N_UNIT_OUTPUTS, Outputs, Row, mean,

@@ -49,9 +49,9 @@ function drawOverTime(output) {
   const marks = ["circle", "square", "diamond", "cross", "triangle-up", "x", "star"];
   const traces = players.map((player, rank) => {
     const own = bars.map((some) => some.find((bar) => bar.player === player));
-    const known = own.every((bar) => bar && bar.interval);
-    const error = known ? { error_y: { type: "data", symmetric: false, array: own.map((bar) => bar.interval[1] - bar.size),
-      arrayminus: own.map((bar) => bar.size - bar.interval[0]), thickness: 1 } } : {};
+    const reach = (far) => own.map((bar) => bar && bar.interval ? far(bar) : 0);
+    const error = { error_y: { type: "data", symmetric: false, array: reach((bar) => bar.interval[1] - bar.size),
+      arrayminus: reach((bar) => bar.size - bar.interval[0]), thickness: 1 } };
     return { x: days, y: own.map((bar) => bar && bar.size > 0 ? bar.size : null), name: escaped(player), mode: "lines+markers", text: view.moments.map((moment) => `${moment.n} series`),
       line: { color: shades[rank % shades.length], width: 2 }, marker: { symbol: marks[rank % marks.length], size: 7 },
       hovertemplate: isShare ? "%{y:.1%}, %{text}" : "%{y:,.3~g}, %{text}", ...error };

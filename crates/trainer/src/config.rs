@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use lifecycle::{Invalid, ProductId};
-use model::{Kind, Size};
+use model::{Kind, MEMBERS_MAX, Size};
 use serde::{Deserialize, Serialize};
 
 /// How a model is trained. Time limits are none of it: the same configuration gives the same model
@@ -199,7 +199,7 @@ impl Config {
     /// Checks every number.
     pub fn validate(&self) -> Result<(), Invalid> {
         let counts = [
-            ("members", self.members.len() as u64, 64),
+            ("members", self.members.len() as u64, MEMBERS_MAX as u64),
             ("rank", self.rank as u64, 256),
             ("steps_max", self.steps_max.max(u64::from(self.from != Start::Scratch)), 10_000_000),
             ("batch", self.batch as u64, 1 << 16),

@@ -176,6 +176,10 @@ fn described(config: &Config, data: &Data, base: Option<&Model>) -> Result<Descr
     description.is_foundation = config.foundation;
     if let Some(base) = base {
         let of_base = base.description();
+        if !of_base.has_heads() {
+            let reason = "names a dense baseline, from which nothing is trained";
+            return Err(Error::Config(Invalid::new("from", reason)));
+        }
         let most = of_base.settings.horizon;
         if data.settings.horizon > most {
             let asked = data.settings.horizon;
@@ -190,7 +194,7 @@ fn described(config: &Config, data: &Data, base: Option<&Model>) -> Result<Descr
             description.d_adapter = config.rank;
         }
     }
-    if !config.has_heads() {
+    if !description.has_heads() {
         description.dense = Some(dense_scaling(&data.rows));
     }
     Ok(description)

@@ -107,6 +107,8 @@ impl GuardedSet<'_> {
         self.noise_and_future(features, model).await?;
         self.same_bytes(features).await?;
         let ours = self.predict(features, model, OURS).await?;
+        let found = self.scores(&data, &[(OURS.to_owned(), ours)]).await?;
+        self.cold_starts(&found.cold_start);
         let week = self.weeks_periods(features).await?;
         let wrong = [
             ("random labels", Wrong::Dealt { seed: SEED }),
@@ -124,14 +126,14 @@ impl GuardedSet<'_> {
             [(OURS.to_owned(), random), (MARGINAL.to_owned(), self.marginal(random).await?)];
         let found = self.scores(&data, &random).await?;
         self.random_labels(&found);
-        let mut tables = vec![(OURS.to_owned(), ours)];
+        let right = self.stage("train", &self.settings_alone()?, &[features_of(features)]).await?;
+        let mut tables = vec![(OURS.to_owned(), self.predict(features, right, OURS).await?)];
         tables.extend(
             told.iter()
                 .filter(|(name, _)| **name != "random labels")
                 .map(|(name, digest)| (name.replace(' ', "-"), *digest)),
         );
         let found = self.scores(&data, &tables).await?;
-        self.cold_starts(&found.cold_start);
         for (name, _) in tables.iter().skip(1) {
             self.shifted_labels(&found, name);
         }
@@ -146,6 +148,13 @@ impl GuardedSet<'_> {
         if self.effort != Effort::Full && steps.is_none_or(|steps| steps > STEPS_MAX) {
             settings.insert("steps_max".to_owned(), STEPS_MAX.into());
         }
+        Ok(settings)
+    }
+
+    /// The same of what these labels teach: without the built-in model, which knew before.
+    fn settings_alone(&self) -> anyhow::Result<Table> {
+        let mut settings = self.settings()?;
+        settings.insert("builtin".to_owned(), false.into());
         Ok(settings)
     }
 
@@ -179,7 +188,7 @@ impl GuardedSet<'_> {
         self.workshop.budget.for_forecasts().context("the time for forecasts is over")?;
         let mut order = Order::new(WrongOrder {
             wrong: format!("{wrong:?}"),
-            train: self.settings()?.try_into()?,
+            train: self.settings_alone()?.try_into()?,
         });
         order.inputs.insert("features".to_owned(), features);
         let make = move |order: &WrongOrder, folders: &artifacts::Folders, output: &Path| {

@@ -20,7 +20,7 @@ use crate::error::Error;
 use crate::estimator::Interactions;
 use crate::explained::InProcess;
 use crate::explanation::{Explanation, Question, Watch};
-use crate::players::Cut;
+use crate::players::{Cut, players_of};
 
 /// Stands for no family in a query's `split`.
 const NONE: &str = "none";
@@ -74,7 +74,14 @@ impl Known {
         let (history, config) = (&history, config_of(query)?);
         let explained = InProcess::new(&self.model, &self.meta, &self.categories);
         let background = Background::of(&config, &explained, &self.panel.histories, history, cut);
-        let nobody = || Error::NothingStandsIn { series: history.series.clone() };
+        let nobody = || {
+            let series = history.series.clone();
+            if players_of(history, &[], cut).is_empty() {
+                Error::NothingKnown { series }
+            } else {
+                Error::NothingStandsIn { series }
+            }
+        };
         let background = background.and_then(|found| found.ok_or_else(nobody));
         let background = background.map_err(|error| status_of_live(&error))?;
         let question =
