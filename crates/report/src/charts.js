@@ -9,6 +9,7 @@ const SYMBOLS = { halved: "circle", doubled: "diamond", silent: "square" };
 const TURNS = ["halved", "doubled", "silent"];
 const TURN_NAMES = { halved: "share halves", doubled: "share doubles", silent: "nothing is sold" };
 const STAGES = ["introduction", "growth", "maturity", "decline"];
+const PERIOD = charts.period === "day" ? "day" : `first day of the ${charts.period}`;
 const escaped = (text) => text.replace(/&/g, "&amp;").replace(/</g, "&lt;");
 const settings = { displayModeBar: false, responsive: true };
 const axis = (title, more) => Object.assign({ title: { text: title, standoff: 8 }, automargin: true, zeroline: false,
@@ -55,7 +56,7 @@ function drawFan(product) {
   }
   if (ahead.length) traces.push(line(product.mean, "mean", { line: { color: COLORS.decline, width: 1.6, dash: "dash" } }));
   Plotly.react("fan", traces, layout({
-    xaxis: axis(`first day of the ${charts.period}`, { type: "date" }),
+    xaxis: axis(PERIOD, { type: "date" }),
     yaxis: axis(`units a ${charts.period}`, { rangemode: "tozero" }),
   }), settings);
 }

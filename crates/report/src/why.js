@@ -44,7 +44,9 @@ function drawImportance(output, group) {
 function drawOverTime(output) {
   const view = charts.importance, name = view.outputs[output], isShare = isProbability(name);
   const bars = view.moments.map((moment) => moment.bars[output] || []), days = view.moments.map((moment) => charts.days[moment.origin]);
-  const players = [...new Set(bars.flatMap((some) => some.map((bar) => bar.player)))];
+  // On a log scale what rounding leaves would be most of the picture.
+  const least = 1e-3 * Math.max(...bars.flat().map((bar) => bar.size));
+  const players = [...new Set(bars.flat().filter((bar) => bar.size > least).map((bar) => bar.player))];
   const shades = [COLORS.ours, COLORS.decline, COLORS.growth, COLORS.ink, COLORS.introduction, COLORS.quiet, COLORS.maturity];
   const marks = ["circle", "square", "diamond", "cross", "triangle-up", "x", "star"];
   const traces = players.map((player, rank) => {
@@ -52,7 +54,7 @@ function drawOverTime(output) {
     const reach = (far) => own.map((bar) => bar && bar.interval ? far(bar) : 0);
     const error = { error_y: { type: "data", symmetric: false, array: reach((bar) => bar.interval[1] - bar.size),
       arrayminus: reach((bar) => bar.size - bar.interval[0]), thickness: 1 } };
-    return { x: days, y: own.map((bar) => bar && bar.size > 0 ? bar.size : null), name: escaped(player), mode: "lines+markers", text: view.moments.map((moment) => `${moment.n} series`),
+    return { x: days, y: own.map((bar) => bar && bar.size > least ? bar.size : null), name: escaped(player), mode: "lines+markers", text: view.moments.map((moment) => `${moment.n} series`),
       line: { color: shades[rank % shades.length], width: 2 }, marker: { symbol: marks[rank % marks.length], size: 7 },
       hovertemplate: isShare ? "%{y:.1%}, %{text}" : "%{y:,.3~g}, %{text}", ...error };
   });
@@ -68,7 +70,7 @@ function drawHeat(place) {
     zmin: -size, zmax: size, colorscale: [[0, COLORS.decline], [0.5, "#ffffff"], [1, COLORS.growth]],
     colorbar: { title: { text: isProbability(map.output) ? "probability" : "units" }, thickness: 12 }, hovertemplate: "%{y}, %{x}: %{z}<extra></extra>" }],
   layout({ hovermode: "closest", margin: { l: 20, r: 20, t: 10, b: 30 },
-    xaxis: axis(`first day of the ${charts.period}`, { type: "date" }), yaxis: axis("", { autorange: "reversed" }) }), settings);
+    xaxis: axis(PERIOD, { type: "date" }), yaxis: axis("", { autorange: "reversed" }) }), settings);
 }
 
 function drawRollout(place) {
@@ -77,7 +79,7 @@ function drawRollout(place) {
   byId("rollout-rest").textContent = `Derived numbers have ${percent(map.statics)}, and what is known of the ${charts.period}s to come ${percent(map.horizon)}.`;
   Plotly.react("rollout", [{ type: "bar", x: charts.days.slice(map.start, map.start + map.context.length), y: map.context,
     marker: { color: COLORS.ours }, hovertemplate: "%{x}: %{y:.1%}<extra></extra>" }], layout({ hovermode: "closest", showlegend: false,
-    xaxis: axis(`first day of the ${charts.period}`, { type: "date" }), yaxis: axis("share of attention", { tickformat: ".1%" }) }), settings);
+    xaxis: axis(PERIOD, { type: "date" }), yaxis: axis("share of attention", { tickformat: ".1%" }) }), settings);
 }
 
 function drawInGeneral() {
