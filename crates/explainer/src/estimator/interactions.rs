@@ -201,15 +201,8 @@ fn part(n_players: usize, (one, other): (usize, usize), pair: Pair) -> f64 {
 
 /// The share of all pairs of a pair's size that was seen. Length `n_pairs`.
 fn shares_seen(seen: &Seen) -> Vec<f64> {
-    let count = |pairs: &mut dyn Iterator<Item = Pair>| {
-        let mut n = vec![0_u32; seen.n_players / 2 + 1];
-        for pair in pairs {
-            n[size(seen.n_players, pair)] += 1;
-        }
-        n
-    };
-    let (n_seen, n_all) =
-        (count(&mut seen.pairs.iter().copied()), count(&mut (0..seen.n_possible())));
+    let n_seen = by_size(seen.n_players, seen.pairs.iter().copied());
+    let n_all = by_size(seen.n_players, 0..seen.n_possible());
     let share = |pair: &Pair| {
         let size = size(seen.n_players, *pair);
         f64::from(n_seen[size]) / f64::from(n_all[size])
@@ -223,14 +216,20 @@ fn size(n_players: usize, pair: Pair) -> usize {
     n_absent.min(n_players - n_absent)
 }
 
+/// How many of some pairs are of each size. Length `n_players / 2 + 1`.
+fn by_size(n_players: usize, pairs: impl Iterator<Item = Pair>) -> Vec<u32> {
+    let mut n = vec![0; n_players / 2 + 1];
+    for pair in pairs {
+        n[size(n_players, pair)] += 1;
+    }
+    n
+}
+
 /// What each pair weighs, so that all sizes of coalitions weigh the same; they sum to 1 where a pair
 /// of each size was seen.
 fn weights(seen: &Seen) -> Vec<f64> {
     let n_players = seen.n_players;
-    let mut n_seen = vec![0_u32; n_players / 2 + 1];
-    for pair in &seen.pairs {
-        n_seen[size(n_players, *pair)] += 1;
-    }
+    let n_seen = by_size(n_players, seen.pairs.iter().copied());
     let weight = |pair: &Pair| {
         let size = size(n_players, *pair);
         // Both members are of one size where half of the players are present.
