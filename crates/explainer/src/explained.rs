@@ -137,7 +137,7 @@ pub(crate) mod tests {
     use std::sync::Arc;
 
     use lifecycle::{Frequency, Series};
-    use model::{Description, Dimensions, Kind, Model, Size, initial_weights};
+    use model::{Description, Dimensions, Kind, Member, Model, Size, initial_weights};
     use panel::{
         CONTEXT_INPUTS, Channel, Fitted, HORIZON_INPUTS, Panel, STATIC_INPUTS, Settings, Statics,
         category_units,
@@ -178,7 +178,8 @@ pub(crate) mod tests {
             n_static_inputs: STATIC_INPUTS.len(),
             n_horizon_inputs: HORIZON_INPUTS.len(),
         };
-        let mut description = Description::new(vec![Kind::Lstm], Size::Tiny, dimensions);
+        let member = Member { kind: Kind::Lstm, size: Size::Tiny };
+        let mut description = Description::new(vec![member], dimensions);
         description.training.n_turn_rows = n_turn_rows;
         description.training.n_stage_rows = n_stage_rows;
         let networks = description.networks().expect("networks");

@@ -249,7 +249,7 @@ fn n_steps(window: &Window) -> usize {
 #[cfg(test)]
 mod tests {
     use lifecycle::{Frequency, StageProbabilities};
-    use model::{Description, Dimensions, Kind, Size, initial_weights};
+    use model::{Description, Dimensions, Kind, Member, Size, initial_weights};
     use panel::{FilterOutlook, Fitted, STATIC_INPUTS};
     use rand::{RngExt, SeedableRng};
     use rand_chacha::ChaCha8Rng;
@@ -266,7 +266,8 @@ mod tests {
             n_static_inputs: STATIC_INPUTS.len(),
             n_horizon_inputs: HORIZON_INPUTS.len(),
         };
-        let description = Description::new(members.to_vec(), Size::Tiny, dimensions);
+        let members = members.iter().map(|kind| Member { kind: *kind, size: Size::Tiny }).collect();
+        let description = Description::new(members, dimensions);
         let networks = description.networks().expect("networks of patches");
         let weights = (networks.iter().zip(0..))
             .flat_map(|(network, seed)| initial_weights(&network.layout(), seed))

@@ -48,6 +48,16 @@ pub enum Size {
     Large,
 }
 
+/// One network of a model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Member {
+    /// Which network.
+    pub kind: Kind,
+    /// How large it is, if it is one of patches.
+    pub size: Size,
+}
+
 /// Shapes of the largest window that a network takes; shorter ones are padded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

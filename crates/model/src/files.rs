@@ -13,7 +13,7 @@ use panel::{Fitted, Settings};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 
-use crate::architecture::{Architecture, Dimensions, Kind, Size};
+use crate::architecture::{Architecture, Dimensions, Kind, Member};
 use crate::calibration::Calibration;
 use crate::dense::DenseScaling;
 use crate::forecast::Model;
@@ -113,9 +113,7 @@ pub struct Description {
     /// [`FORMAT`] of the program that wrote it.
     pub format: u32,
     /// Its networks, whose mean is the answer.
-    pub members: Vec<Kind>,
-    /// How large they are, of networks of patches.
-    pub size: Size,
+    pub members: Vec<Member>,
     /// Width of the adapters that it was adapted with; 0 for none.
     pub d_adapter: usize,
     /// It answers for any panel, with the seasons, launches and prices that were fitted there.
@@ -171,12 +169,11 @@ pub struct Training {
 
 impl Description {
     /// What this version of the program would write for these shapes; the rest is to be filled in.
-    pub fn new(members: Vec<Kind>, size: Size, dimensions: Dimensions) -> Self {
+    pub fn new(members: Vec<Member>, dimensions: Dimensions) -> Self {
         let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
         Self {
             format: FORMAT,
             members,
-            size,
             d_adapter: 0,
             is_foundation: false,
             dimensions,
@@ -195,21 +192,26 @@ impl Description {
         }
     }
 
+    /// Which networks it has.
+    pub fn kinds(&self) -> Vec<Kind> {
+        self.members.iter().map(|member| member.kind).collect()
+    }
+
     /// Whether it answers quantiles, turns and stages; else means of units alone.
     pub fn has_heads(&self) -> bool {
-        self.members.iter().all(|kind| kind.has_heads())
+        self.members.iter().all(|member| member.kind.has_heads())
     }
 
     /// Shapes of a network of patches that this describes.
-    pub fn architecture(&self, kind: Kind) -> Architecture {
-        let Self { size, dimensions, d_adapter, .. } = *self;
+    pub fn architecture(&self, Member { kind, size }: Member) -> Architecture {
+        let Self { dimensions, d_adapter, .. } = *self;
         Architecture { d_adapter, ..Architecture::new(kind, size, dimensions) }
     }
 
     /// The networks that this describes, of zeros; `None` of a dense one whose scaling is missing.
     pub fn networks(&self) -> Option<Vec<Network>> {
-        let network = |kind: &Kind| match kind {
-            Kind::Transformer | Kind::Lstm => Some(Network::patches(self.architecture(*kind))),
+        let network = |member: &Member| match member.kind {
+            Kind::Transformer | Kind::Lstm => Some(Network::patches(self.architecture(*member))),
             Kind::Dense => self.dense.map(|scaling| Network::dense(scaling, self.answer_horizon())),
         };
         self.members.iter().map(network).collect()
@@ -232,7 +234,7 @@ impl Description {
                 format!("`members` must be 1 to {MEMBERS_MAX} networks, the dense one alone");
             return Err(Error::Damaged { path: path.to_owned(), reason });
         }
-        let current = Self::new(self.members.clone(), self.size, self.dimensions);
+        let current = Self::new(self.members.clone(), self.dimensions);
         let differs = |field, found: &dyn std::fmt::Debug, expected: &dyn std::fmt::Debug| {
             let (found, expected) = (format!("{found:?}"), format!("{expected:?}"));
             let path = path.to_owned();

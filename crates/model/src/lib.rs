@@ -36,7 +36,7 @@ mod trees;
 mod weights;
 mod workers;
 
-pub use architecture::{Architecture, Dimensions, Kind, Size};
+pub use architecture::{Architecture, Dimensions, Kind, Member, Size};
 pub use batch::Batch;
 pub use calibration::{
     Beside, Blend, Calibration, Classes, Judged, blend, loss_at, placed, temperature,

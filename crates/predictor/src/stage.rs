@@ -130,7 +130,7 @@ pub fn run(
         model: name.to_owned(),
         model_digest: digest(inputs.model)?,
         features_digest: digest(inputs.features)?,
-        members: description.members.clone(),
+        members: description.kinds(),
     };
     let text = serde_json::to_string_pretty(&manifest).expect("plain structs become JSON");
     let path = output.join("forecasts.json");

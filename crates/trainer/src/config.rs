@@ -12,15 +12,14 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Networks that are trained, each from a seed of its own; the model answers their mean. A base
-    /// model brings its own.
+    /// model brings its own, and `builtin` may add one.
     pub members: Vec<Kind>,
     /// How large they are, of networks of patches; a base model brings its own.
     pub size: Size,
     /// Boosted trees are grown beside the network for turns and stages; not of a foundation model.
     pub trees: bool,
-    /// The built-in model answers turns and stages beside the network, weighed on validation rows,
-    /// where it takes the data's windows; not of a foundation model.
-    pub builtin: bool,
+    /// What the built-in model does for this one, where it takes the data's windows.
+    pub builtin: Builtin,
     /// Where training starts.
     pub from: Start,
     /// The model answers for any panel of the frequencies that it was trained on, with the seasons,
@@ -79,6 +78,20 @@ pub struct Config {
     pub losses: LossWeights,
     /// Steps between checkpoints.
     pub checkpoint_every: u64,
+}
+
+/// What the built-in model does for a model that is trained; nothing for a foundation model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Builtin {
+    /// Nothing.
+    None,
+    /// It answers turns and stages beside the networks, weighed on validation rows.
+    Beside,
+    /// It does, and its network, trained on, is one more member, but for a training that starts from a
+    /// base model.
+    #[default]
+    Member,
 }
 
 /// Where training starts.
@@ -158,7 +171,7 @@ impl Default for Config {
             size: Size::Small,
             members: vec![Kind::Lstm],
             trees: true,
-            builtin: true,
+            builtin: Builtin::Member,
             from: Start::Scratch,
             foundation: false,
             adapt: Adapt::Full,
@@ -199,7 +212,8 @@ impl Config {
     /// Checks every number.
     pub fn validate(&self) -> Result<(), Invalid> {
         let counts = [
-            ("members", self.members.len() as u64, MEMBERS_MAX as u64),
+            // The built-in model may be one more.
+            ("members", self.members.len() as u64, MEMBERS_MAX as u64 - 1),
             ("rank", self.rank as u64, 256),
             ("steps_max", self.steps_max.max(u64::from(self.from != Start::Scratch)), 10_000_000),
             ("batch", self.batch as u64, 1 << 16),

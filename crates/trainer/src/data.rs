@@ -9,7 +9,7 @@ use model::Model;
 use panel::{CategoryUnits, Fitted, Panel, Settings, category_units};
 use tables::{FeaturesDir, Label};
 
-use crate::config::Config;
+use crate::config::{Builtin, Config, Start};
 use crate::rows::{Row, Rows, Source};
 use crate::wrong::Wrong;
 
@@ -101,6 +101,14 @@ impl Data {
         Ok(Self { rows: Rows { rows }, parts, fitted, settings, builtin })
     }
 
+    /// The built-in model where its network, trained on, is a member beside others.
+    pub(crate) fn builtin_member(&self, config: &Config) -> Option<&Model> {
+        let is_asked = config.builtin == Builtin::Member
+            && config.from == Start::Scratch
+            && !config.losses.is_reconstruction_alone();
+        self.builtin.as_deref().filter(|_| is_asked)
+    }
+
     /// Validation rows of one frequency.
     pub(crate) fn validation(&self, frequency: Frequency) -> Vec<&Row> {
         let ends = self.parts.iter().skip(1).map(|(_, begin)| *begin).chain([self.rows.rows.len()]);
@@ -113,7 +121,7 @@ impl Data {
 /// The built-in model where it can answer beside a network on this data: the data asks for no more
 /// than it can take, and a base model's inputs are standardised as its own.
 fn builtin_beside(config: &Config, data: &Loaded, base: Option<&Model>) -> Option<Arc<Model>> {
-    if !config.builtin || config.foundation || !config.has_heads() {
+    if config.builtin == Builtin::None || config.foundation || !config.has_heads() {
         return None;
     }
     let builtin = Model::builtin().inspect_err(|error| tracing::error!(%error, "built-in")).ok()?;

@@ -46,7 +46,7 @@ impl Setup<'_> {
     pub(crate) fn fit(
         &self,
         description: &Description,
-        (networks, starts): (&[Network], &[Vec<f32>]),
+        (networks, starts): (&[Network], &[Option<Vec<f32>>]),
     ) -> Result<Fit, Error> {
         let mut states = Vec::new();
         let train =
@@ -59,18 +59,19 @@ impl Setup<'_> {
     /// `states`.
     pub(crate) fn train_members(
         &self,
-        (networks, starts): (&[Network], &[Vec<f32>]),
+        (networks, starts): (&[Network], &[Option<Vec<f32>>]),
         states: &mut Vec<Option<State>>,
         ranks: &mut Ranks<'_>,
     ) -> Result<Vec<Outcome>, Error> {
         let Self { config, checkpoint, data, progress } = *self;
         states.resize(networks.len(), None);
         let mut outcomes = Vec::with_capacity(networks.len());
-        for (member, (network, state)) in networks.iter().zip(states).enumerate() {
+        let members = networks.iter().zip(starts).zip(states);
+        for (member, ((network, start), state)) in members.enumerate() {
             let config = Config { seed: config.seed + member as u64, ..config.clone() };
             let checkpoints = checkpoint.map(|folder| folder.join(format!("member-{member}")));
             let progress = Member { progress, done: member, total: networks.len() };
-            let base = starts.get(member).map(Vec::as_slice);
+            let base = start.as_deref();
             let (config, checkpoints) = (&config, checkpoints.as_deref());
             let task = Task { network, base, rows: &data.rows, config, checkpoints };
             let outcome = train_on(ranks, task, state, &progress);

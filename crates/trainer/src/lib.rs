@@ -53,7 +53,7 @@ mod unseen_inputs;
 mod validation;
 mod wrong;
 
-pub use config::{Adapt, Config, LossWeights, OptimiserKind, Start};
+pub use config::{Adapt, Builtin, Config, LossWeights, OptimiserKind, Start};
 pub use launch::{Job, Launcher, run_with_workers};
 pub use ranks::{Alone, Meeting, NoMeeting};
 pub use rows::{Row, Rows, Source, Target};

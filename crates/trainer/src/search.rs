@@ -18,7 +18,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::config::Config;
+use crate::config::{Builtin, Config};
 
 /// What is searched, and for how long: the TOML of `lifecast train --search`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -161,7 +161,7 @@ impl Search {
         }
         let config: Config = serde_json::from_value(all)
             .map_err(|error| Invalid::new("space", error.to_string()))?;
-        let config = Config { steps_max: steps, trees: false, builtin: false, ..config };
+        let config = Config { steps_max: steps, trees: false, builtin: Builtin::None, ..config };
         config.validate().map_err(|Invalid { field, reason }| {
             let is_searched = trial.settings.contains_key(&field);
             Invalid::new(if is_searched { format!("space.{field}") } else { field }, reason)
@@ -304,7 +304,8 @@ mod tests {
         let trials = search.trials(&given).expect("trials");
         let configs: Vec<Config> =
             trials.iter().map(|t| search.config(t, &given, 30).expect("valid")).collect();
-        let expected = Config { steps_max: 30, trees: false, builtin: false, ..given.clone() };
+        let expected =
+            Config { steps_max: 30, trees: false, builtin: Builtin::None, ..given.clone() };
         assert_eq!(configs[0], expected);
         for config in &configs[1..] {
             assert!((1e-3..=1e-2).contains(&config.learning_rate), "{config:?}");

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use artifacts::Folders;
 use lifecycle::{ErrorKind, Invalid, Progress, Unwatched};
-use model::{Calibration, Description, Dimensions, Kind, Model};
+use model::{Calibration, Description, Dimensions, Kind, Member, Model};
 use panel::{Fitted, Settings};
 use serde::{Deserialize, Serialize};
 use tables::FeaturesDir;
@@ -17,7 +17,7 @@ use crate::fit::Setup;
 use crate::pseudo_labels;
 use crate::ranks::{Alone, Meeting, together};
 use crate::rows::Row;
-use crate::start::{dense_scaling, starts_of_base};
+use crate::start::{dense_scaling, starts};
 use crate::training::Stopped;
 use crate::validation::{Validation, calibrate_placed};
 use crate::wrong::Wrong;
@@ -163,6 +163,7 @@ fn base_model(config: &Config, inputs: &Inputs<'_>) -> Result<Option<Arc<Model>>
 
 /// What the trained model will be.
 fn described(config: &Config, data: &Data, base: Option<&Model>) -> Result<Description, Error> {
+    let member = |kind: &Kind| Member { kind: *kind, size: config.size };
     let frequencies = data.parts.iter().map(|(frequency, _)| (*frequency, Calibration::default()));
     let dimensions = Dimensions {
         context: data.settings.context,
@@ -171,9 +172,16 @@ fn described(config: &Config, data: &Data, base: Option<&Model>) -> Result<Descr
         n_static_inputs: panel::STATIC_INPUTS.len(),
         n_horizon_inputs: panel::HORIZON_INPUTS.len(),
     };
-    let mut description = Description::new(config.members.clone(), config.size, dimensions);
+    let mut description = Description::new(config.members.iter().map(member).collect(), dimensions);
     description.calibrations = frequencies.collect();
     description.is_foundation = config.foundation;
+    if let Some(builtin) = data.builtin_member(config) {
+        let of_builtin = builtin.description();
+        // Networks of one model take the same windows.
+        description.settings = data.settings;
+        description.dimensions = of_builtin.dimensions;
+        description.members.extend(&of_builtin.members);
+    }
     if let Some(base) = base {
         let of_base = base.description();
         if !of_base.has_heads() {
@@ -188,7 +196,7 @@ fn described(config: &Config, data: &Data, base: Option<&Model>) -> Result<Descr
         let Settings { context, horizon } = data.settings;
         description.settings = Settings { context: context.min(of_base.settings.context), horizon };
         description.dimensions = of_base.dimensions;
-        (description.members, description.size) = (of_base.members.clone(), of_base.size);
+        description.members.clone_from(&of_base.members);
         description.d_adapter = of_base.d_adapter;
         if config.adapt == Adapt::Adapter {
             description.d_adapter = config.rank;
@@ -225,9 +233,7 @@ fn run_on(
     }
     let description = described(config, &data, base.as_deref())?;
     let networks = description.networks().expect("a dense network has its scaling");
-    // None where it starts from random weights.
-    let mut starts =
-        base.as_deref().map_or_else(Vec::new, |base| starts_of_base(base, &networks, config.seed));
+    let mut starts = starts(&networks, (base.as_deref(), data.builtin_member(config)), config.seed);
     let mut checkpoint = inputs.checkpoint.map(Path::to_owned);
     let mut lines = Vec::new();
     if let Some(least) = config.pseudo_labels {
@@ -236,7 +242,7 @@ fn run_on(
         let (model, frequency) = (fit.model(&networks, data.fitted.clone()), data.parts[0].0);
         pseudo_labels::label(&mut data.rows, unlabelled, (&model, frequency), least);
         checkpoint = checkpoint.map(|folder| folder.join("pseudo-labels"));
-        starts = model.weights_of_members().map(<[f32]>::to_vec).collect();
+        starts = model.weights_of_members().map(|weights| Some(weights.to_vec())).collect();
         lines = fit.lines;
     }
     let setup = Setup { config, checkpoint: checkpoint.as_deref(), data: &data, progress };
@@ -258,7 +264,7 @@ fn run_on(
             tracing::warn!(%error, "a rank was lost after the model was written");
         }
         Ok(Some(Summary {
-            members: model.description().members.clone(),
+            members: model.description().kinds(),
             n_parameters: model.weights().len(),
             n_trained: fit.best.n_trained,
             n_ranks: fit.best.ranks.0,
@@ -313,7 +319,7 @@ fn publish(
     model.save(output).map_err(Error::Model)?;
     write(&output.join("training.jsonl"), "")?;
     Ok(Summary {
-        members: model.description().members.clone(),
+        members: model.description().kinds(),
         n_parameters: model.weights().len(),
         n_trained: 0,
         n_ranks: 0,

@@ -11,14 +11,23 @@ use crate::config::Config;
 use crate::rows::{Rows, Target};
 use crate::unseen_inputs::silence;
 
-/// The weights of a base model's networks for networks of these layouts, which may have adapters that
-/// the base has not: they begin as nothing.
-pub(crate) fn starts_of_base(base: &Model, networks: &[Network], seed: u64) -> Vec<Vec<f32>> {
-    let of_base = base.members().iter().zip(base.weights_of_members());
-    let start = |((of_base, weights), network): ((&Network, &[f32]), &Network)| {
-        start_of((&of_base.layout(), weights), &network.layout(), seed)
-    };
-    of_base.zip(networks).map(start).collect()
+/// What each network starts from: the weights of a base model's networks, of which these may have
+/// adapters that the base has not and that begin as nothing; of the built-in model's, which come last;
+/// or `None`, random ones.
+pub(crate) fn starts(
+    networks: &[Network],
+    (base, builtin): (Option<&Model>, Option<&Model>),
+    seed: u64,
+) -> Vec<Option<Vec<f32>>> {
+    let mut starts = vec![None; networks.len()];
+    let Some(known) = base.or(builtin) else { return starts };
+    let first = networks.len() - known.members().len();
+    let of_known = known.members().iter().zip(known.weights_of_members());
+    let places = starts.iter_mut().zip(networks).skip(first);
+    for ((start, network), (of_known, weights)) in places.zip(of_known) {
+        *start = Some(start_of((&of_known.layout(), weights), &network.layout(), seed));
+    }
+    starts
 }
 
 /// The weights of one layout for another, by name.

@@ -154,7 +154,7 @@ impl GuardedSet<'_> {
     /// The same of what these labels teach: without the built-in model, which knew before.
     fn settings_alone(&self) -> anyhow::Result<Table> {
         let mut settings = self.settings()?;
-        settings.insert("builtin".to_owned(), false.into());
+        settings.insert("builtin".to_owned(), "none".into());
         Ok(settings)
     }
 

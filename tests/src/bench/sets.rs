@@ -94,8 +94,9 @@ fit_products = 200
 /// Baselines of ours that stand beside those of every pipeline.
 const BASELINES: &str = "
 [[model]]
-name = \"transformer\"
-members = [\"transformer\"]
+name = \"lstm\"
+trees = false
+builtin = \"none\"
 
 [[model]]
 name = \"built-in\"
@@ -111,7 +112,11 @@ trees = false
 
 [[model]]
 name = \"no built-in\"
-builtin = false
+builtin = \"none\"
+
+[[model]]
+name = \"built-in beside alone\"
+builtin = \"beside\"
 
 [[model]]
 name = \"transformer\"
@@ -144,6 +149,7 @@ from = \"builtin\"
 [[model]]
 name = \"both kinds\"
 members = [\"lstm\", \"transformer\"]
+builtin = \"beside\"
 ";
 
 /// Names of the variants of an ablation.
@@ -261,7 +267,7 @@ mod tests {
             assert!(set.mapping().is_file(), "{}", set.name);
             let pipeline = set.pipeline(Subject::Turns, Effort::Plain).expect("reads");
             let names: Vec<&str> = pipeline.models.iter().map(|model| &*model.name).collect();
-            assert_eq!(names, [evaluator::OURS, "dense", "transformer", "built-in"]);
+            assert_eq!(names, [evaluator::OURS, "dense", "lstm", "built-in"]);
             assert_eq!(pipeline.is_simulated(), set.name.starts_with("simulator"));
             let varied = set.pipeline(Subject::Ablation, Effort::Plain).expect("reads");
             assert_eq!(varied.models[0], pipeline.models[0]);

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use lifecycle::{Forecast, Frequency, Period, Series, Unwatched};
 use model::{
-    Architecture, Calibration, Description, Dimensions, Kind, Model, Network, Size, initial_weights,
+    Architecture, Calibration, Description, Dimensions, Kind, Member, Model, Network, Size,
+    initial_weights,
 };
 use panel::{CONTEXT_INPUTS, HORIZON_INPUTS, STATIC_INPUTS};
 use predictor::{Config, Inputs, LoadedPanel, Manifest, Predictor, run};
@@ -31,7 +32,8 @@ fn random_model(features: &Path, frequency: Frequency) -> Model {
         n_horizon_inputs: HORIZON_INPUTS.len(),
     };
     let network = Network::patches(Architecture::new(Kind::Transformer, Size::Tiny, dimensions));
-    let mut description = Description::new(vec![Kind::Transformer], Size::Tiny, dimensions);
+    let member = Member { kind: Kind::Transformer, size: Size::Tiny };
+    let mut description = Description::new(vec![member], dimensions);
     description.training.n_turn_rows = 1;
     description.training.n_stage_rows = 1;
     let correlations = model::Dependence::independent(dimensions.horizon).correlations().to_vec();

@@ -5,13 +5,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use lifecycle::{Forecast, Frequency, Period, Series, StageProbabilities, Unwatched};
 use model::{
-    Architecture, Calibration, Description, Dimensions, Kind, Model, Noise, Size, initial_weights,
+    Architecture, Calibration, Description, Dimensions, Kind, Member, Model, Noise, Size,
+    initial_weights,
 };
 use panel::{CONTEXT_INPUTS, FilterOutlook, HORIZON_INPUTS, STATIC_INPUTS};
 
 use super::*;
 use crate::config::{LossWeights, Start};
-use crate::start::{dense_scaling, starts_of_base};
+use crate::start::{dense_scaling, starts};
 use crate::state::Line;
 
 pub(crate) const DIMENSIONS: Dimensions = Dimensions {
@@ -155,6 +156,10 @@ impl Progress for CancelAt {
     }
 }
 
+fn member(kind: Kind) -> Member {
+    Member { kind, size: Size::Tiny }
+}
+
 #[test]
 fn a_tiny_set_is_learnt_by_heart() {
     let config = Config { steps_max: 150, dropout: 0.0, learning_rate: 1e-2, ..config() };
@@ -231,8 +236,8 @@ fn every_adaptation_learns_from_a_base_and_trains_no_more_than_it_says() {
         let architecture = Architecture::new(Kind::Transformer, Size::Tiny, DIMENSIONS);
         let network = Network::patches(Architecture { d_adapter, ..architecture });
         let base_model = model_of(base.clone());
-        let starts = starts_of_base(&base_model, std::slice::from_ref(&network), 1);
-        let (network, base, rows, config) = (&network, Some(&starts[0][..]), &rows, &config);
+        let from = starts(std::slice::from_ref(&network), (Some(&base_model), None), 1);
+        let (network, base, rows, config) = (&network, from[0].as_deref(), &rows, &config);
         let task = Task { network, base, rows, config, checkpoints: None };
         let outcome = train(task, &Unwatched).expect("trains");
         let lines: Vec<Line> =
@@ -307,7 +312,7 @@ fn model() -> (Model, Vec<panel::Window>) {
 #[test]
 fn a_model_of_several_networks_answers_their_mean_and_is_saved_whole() {
     let of_one = model_of(initial_weights(&network().layout(), 5));
-    let members = vec![Kind::Transformer, Kind::Lstm];
+    let members = vec![member(Kind::Transformer), member(Kind::Lstm)];
     let description = Description { members, ..of_one.description().clone() };
     let networks = description.networks().expect("networks");
     let weights: Vec<_> = networks.iter().map(|n| initial_weights(&n.layout(), 5)).collect();
@@ -328,7 +333,7 @@ fn a_model_of_several_networks_answers_their_mean_and_is_saved_whole() {
 }
 
 fn model_of(weights: Vec<f32>) -> Model {
-    let mut description = Description::new(vec![Kind::Transformer], Size::Tiny, DIMENSIONS);
+    let mut description = Description::new(vec![member(Kind::Transformer)], DIMENSIONS);
     description.training.n_turn_rows = 1;
     description.training.n_stage_rows = 1;
     let correlations = vec![1.0, 0.5, 0.2, 0.5, 1.0, 0.5, 0.2, 0.5, 1.0];
@@ -457,7 +462,7 @@ fn the_dense_baseline_learns_a_level_and_answers_means_for_26_weeks() {
     let config = Config { steps_max: 60, ..config() };
     let network = Network::dense(scaling, 26);
     let outcome = train_on_rows(&network, &rows, &config);
-    let mut description = Description::new(vec![Kind::Dense], Size::Tiny, DIMENSIONS);
+    let mut description = Description::new(vec![member(Kind::Dense)], DIMENSIONS);
     description.dense = Some(scaling);
     let model = Model::new(description, &[network], outcome.weights, fitted());
     let windows: Vec<_> = rows.rows.iter().map(|row| row.window.clone()).collect();

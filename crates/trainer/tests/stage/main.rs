@@ -7,11 +7,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use lifecycle::{ErrorKind, Part, Unwatched};
-use model::{Kind, Model, Size};
+use model::{Kind, Member, Model, Size};
 use panel::category_units;
 use tables::FeaturesDir;
 use trainer::{
-    Adapt, Config, Inputs, Rows, Scatter, Source, Start, Wrong, run, run_wrong, suggestions,
+    Adapt, Builtin, Config, Inputs, Rows, Scatter, Source, Start, Wrong, run, run_wrong,
+    suggestions,
 };
 
 fn config() -> Config {
@@ -116,12 +117,20 @@ fn the_built_in_model_answers_beside_the_network_and_is_kept_with_it() {
     shop::write(&features, &shop::panel(shop::N_PERIODS, 0));
     let (beside, alone) = (directory.path().join("beside"), directory.path().join("alone"));
     trained(&config(), &features, &beside);
-    trained(&Config { builtin: false, ..config() }, &features, &alone);
+    trained(&Config { builtin: Builtin::None, ..config() }, &features, &alone);
     assert!(!alone.join("builtin").exists());
     let model = Model::load(&beside).expect("loads");
     let builtin = Model::builtin().expect("compiled in");
     assert_eq!(model.builtin_beside().expect("beside").weights(), builtin.weights());
     assert_eq!(model.fitted().standards, builtin.fitted().standards);
+    // Its network, trained on, is the last member of its own size; the beginning of all is random.
+    let tiny = Member { kind: Kind::Lstm, size: Size::Tiny };
+    assert_eq!(model.description().members, [tiny, builtin.description().members[0]]);
+    let trained_on = model.weights_of_members().last().expect("two");
+    let moved = trained_on.iter().zip(builtin.weights()).map(|(now, before)| (now - before).abs());
+    let [furthest, mean] =
+        [moved.clone().fold(0.0, f32::max), moved.sum::<f32>() / trained_on.len() as f32];
+    assert!(furthest > 0.0 && mean < 0.05, "{furthest} {mean}");
     let calibration = model.description().calibrations.values().next().expect("one");
     let shares = calibration.turns.iter().chain(&calibration.stages);
     assert!(shares.clone().all(|blend| blend.builtin >= 0.0 && blend.network >= 0.0));
