@@ -1,8 +1,8 @@
 //! Where the attention of a Transformer goes: attention roll-out (Abnar & Zuidema 2020), by week.
 //!
 //! It says what turns and stages look at, not what moves them or which way, so it is no attribution and
-//! adds up to 1, not to an answer. An LSTM has no attention; beside one it is that of the built-in
-//! model, which shares in these answers.
+//! adds up to 1, not to an answer. An LSTM has no attention: it is that of the networks that attend, or
+//! else of the built-in model beside them, which shares in these answers.
 
 use lifecycle::{Period, Series};
 use model::Model;

@@ -22,7 +22,7 @@ use crate::trees::Trees;
 use crate::weights::Layout;
 
 /// The version of the files that this code reads and writes; raised with every change of meaning.
-pub const FORMAT: u32 = 3;
+pub const FORMAT: u32 = 4;
 
 /// Most networks of one model.
 pub const MEMBERS_MAX: usize = 64;
@@ -118,7 +118,7 @@ pub struct Description {
     pub d_adapter: usize,
     /// It answers for any panel, with the seasons, launches and prices that were fitted there.
     pub is_foundation: bool,
-    /// Shapes of the network.
+    /// Shapes of its networks, which all take the same windows.
     pub dimensions: Dimensions,
     /// Windows that it takes; of a foundation model, the longest.
     pub settings: Settings,

@@ -190,7 +190,9 @@ impl Model {
         let of_members: Vec<Rollout> =
             self.members.iter().filter_map(|network| network.rollout(window)).collect();
         if let Some(rollout) = Rollout::mean(&of_members) {
-            return Some((rollout, "the network"));
+            let is_of_all = of_members.len() == self.members.len();
+            let of = if is_of_all { "the network" } else { "the networks with attention" };
+            return Some((rollout, of));
         }
         let (rollout, _) = self.builtin.as_ref()?.rollout(window)?;
         Some((rollout, "the built-in model beside the network"))

@@ -209,11 +209,21 @@ impl Config {
         self.members.iter().all(|kind| kind.has_heads())
     }
 
+    /// Whether the built-in model's network may be one more member.
+    pub(crate) fn adds_builtin(&self) -> bool {
+        self.builtin == Builtin::Member
+            && self.from == Start::Scratch
+            && !self.losses.is_reconstruction_alone()
+    }
+
     /// Checks every number.
     pub fn validate(&self) -> Result<(), Invalid> {
         let counts = [
-            // The built-in model may be one more.
-            ("members", self.members.len() as u64, MEMBERS_MAX as u64 - 1),
+            (
+                "members",
+                self.members.len() as u64,
+                MEMBERS_MAX as u64 - u64::from(self.adds_builtin()),
+            ),
             ("rank", self.rank as u64, 256),
             ("steps_max", self.steps_max.max(u64::from(self.from != Start::Scratch)), 10_000_000),
             ("batch", self.batch as u64, 1 << 16),

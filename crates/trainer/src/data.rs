@@ -9,7 +9,7 @@ use model::Model;
 use panel::{CategoryUnits, Fitted, Panel, Settings, category_units};
 use tables::{FeaturesDir, Label};
 
-use crate::config::{Builtin, Config, Start};
+use crate::config::{Builtin, Config};
 use crate::rows::{Row, Rows, Source};
 use crate::wrong::Wrong;
 
@@ -103,10 +103,7 @@ impl Data {
 
     /// The built-in model where its network, trained on, is a member beside others.
     pub(crate) fn builtin_member(&self, config: &Config) -> Option<&Model> {
-        let is_asked = config.builtin == Builtin::Member
-            && config.from == Start::Scratch
-            && !config.losses.is_reconstruction_alone();
-        self.builtin.as_deref().filter(|_| is_asked)
+        self.builtin.as_deref().filter(|_| config.adds_builtin())
     }
 
     /// Validation rows of one frequency.
@@ -127,5 +124,10 @@ fn builtin_beside(config: &Config, data: &Loaded, base: Option<&Model>) -> Optio
     let builtin = Model::builtin().inspect_err(|error| tracing::error!(%error, "built-in")).ok()?;
     let (standards, meta) = (&builtin.fitted().standards, data.features.meta());
     let is_alike = base.is_none_or(|base| base.fitted().standards == *standards);
-    (is_alike && builtin.takes(meta.settings, meta.frequency)).then(|| Arc::new(builtin))
+    let takes = builtin.takes(meta.settings, meta.frequency);
+    if !takes {
+        let Settings { context, horizon } = builtin.description().settings;
+        tracing::info!(context, horizon, asked = ?meta.settings, "the built-in model takes no such windows");
+    }
+    (is_alike && takes).then(|| Arc::new(builtin))
 }

@@ -70,7 +70,7 @@ pub struct Rung {
 const SHARED: [(&str, &str); 12] = [
     ("seed", "is luck, not a choice"),
     ("steps_max", "is what the rungs set: give `steps_min` and `steps_max` beside the space"),
-    ("builtin", "is asked after a search and judged beside the network"),
+    ("builtin", "is given: its network, trained on, is judged with the others"),
     ("trees", "are grown after a search and judged beside the network"),
     ("foundation", "says what the model is for"),
     ("checkpoint_every", "changes no result"),
@@ -147,8 +147,8 @@ impl Search {
         Ok(trials)
     }
 
-    /// The configuration of a trial's training of so many steps. Trees are left out: they are the
-    /// same in every trial.
+    /// The configuration of a trial's training of so many steps. Trees, and the built-in model where it
+    /// only stands beside the networks, are left out: they are the same in every trial.
     pub fn config(&self, trial: &Trial, given: &Config, steps: u64) -> Result<Config, Invalid> {
         let mut all = serde_json::to_value(given).unwrap_or_default();
         for (path, value) in &trial.settings {
@@ -161,7 +161,9 @@ impl Search {
         }
         let config: Config = serde_json::from_value(all)
             .map_err(|error| Invalid::new("space", error.to_string()))?;
-        let config = Config { steps_max: steps, trees: false, builtin: Builtin::None, ..config };
+        // Its network is trained by these settings, too; beside the networks it is asked afterwards.
+        let builtin = if config.adds_builtin() { config.builtin } else { Builtin::None };
+        let config = Config { steps_max: steps, trees: false, builtin, ..config };
         config.validate().map_err(|Invalid { field, reason }| {
             let is_searched = trial.settings.contains_key(&field);
             Invalid::new(if is_searched { format!("space.{field}") } else { field }, reason)
@@ -304,8 +306,7 @@ mod tests {
         let trials = search.trials(&given).expect("trials");
         let configs: Vec<Config> =
             trials.iter().map(|t| search.config(t, &given, 30).expect("valid")).collect();
-        let expected =
-            Config { steps_max: 30, trees: false, builtin: Builtin::None, ..given.clone() };
+        let expected = Config { steps_max: 30, trees: false, ..given.clone() };
         assert_eq!(configs[0], expected);
         for config in &configs[1..] {
             assert!((1e-3..=1e-2).contains(&config.learning_rate), "{config:?}");

@@ -44,7 +44,7 @@ fn n_known(row: &Row) -> usize {
 /// Pinball losses of the units of the first 1, 2, 3 ... steps, weighted as units are in training.
 fn loss(dependence: &Dependence, raw: &[f32], row: &Row, is_whole: bool) -> f64 {
     let scale = row.window.scale;
-    let of_steps = raw.chunks_exact(N_UNIT_OUTPUTS).flat_map(quantiles);
+    let of_steps = raw.chunks_exact(N_UNIT_OUTPUTS).take(n_known(row)).flat_map(quantiles);
     let of_steps: Vec<f32> = of_steps.map(|quantile| quantile.max(0.0) * scale).collect();
     let sums = dependence.cumulative_quantiles(&of_steps, is_whole);
     let weight = row.validation.as_ref().map_or(0.0, |target| target.weight) / scale;

@@ -107,47 +107,50 @@ steps_max = 0
 /// Ours with one part removed, changed or added, in the place of baselines.
 const VARIANTS: &str = "
 [[model]]
-name = \"no trees\"
+name = \"no-trees\"
 trees = false
 
 [[model]]
-name = \"no built-in\"
+name = \"no-built-in\"
 builtin = \"none\"
 
 [[model]]
-name = \"built-in beside alone\"
+name = \"built-in-beside-alone\"
 builtin = \"beside\"
 
 [[model]]
 name = \"transformer\"
 members = [\"transformer\"]
+builtin = \"beside\"
 
 [[model]]
 name = \"tiny\"
 size = \"tiny\"
+builtin = \"beside\"
 
 [[model]]
-name = \"no dropout\"
+name = \"no-dropout\"
 dropout = 0.0
 
 [[model]]
-name = \"no averaged weights\"
+name = \"no-averaged-weights\"
 average = 0.0
 
 [[model]]
-name = \"no stages learnt\"
+name = \"no-stages-learnt\"
+builtin = \"beside\"
 losses = { stages = 0.0 }
 
 [[model]]
-name = \"masked patches too\"
+name = \"masked-patches-too\"
 losses = { reconstruction = 0.1 }
 
 [[model]]
-name = \"from built-in\"
+name = \"from-built-in\"
 from = \"builtin\"
 
 [[model]]
-name = \"both kinds\"
+name = \"both-kinds\"
 members = [\"lstm\", \"transformer\"]
 builtin = \"beside\"
 ";

@@ -116,7 +116,7 @@ fn a_model_of_another_version_is_refused() {
     runtime.block_on(store.publish(&key, &other)).unwrap();
 
     let run = shop.run();
-    expect!["predict/lifecast failed: the model cannot be used: work/fetched/DIGEST/model.json: made by another version: field `format` is 99, this version needs 3; train the model again"].assert_eq(&without_digests(&run));
+    expect!["predict/lifecast failed: the model cannot be used: work/fetched/DIGEST/model.json: made by another version: field `format` is 99, this version needs 4; train the model again"].assert_eq(&without_digests(&run));
     assert_eq!(run.code, Some(3));
 
     // Forgotten, it is trained again: nothing else was lost.

@@ -439,7 +439,7 @@ fn a_model_of_another_version_or_a_damaged_one_is_refused_by_name() {
             String::from_utf8(bytes).expect("text").replacen(from, to, 1).into_bytes()
         }
     };
-    let error = damage("model.json", &edit("\"format\": 3", "\"format\": 99"));
+    let error = damage("model.json", &edit("\"format\": 4", "\"format\": 99"));
     assert!(error.contains("another version") && error.contains("`format` is 99"), "{error}");
     let error = damage("model.json", &edit("\"log_scale\"", "\"scale\""));
     assert!(error.contains("`static_inputs`"), "{error}");
