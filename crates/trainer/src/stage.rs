@@ -177,8 +177,6 @@ fn described(config: &Config, data: &Data, base: Option<&Model>) -> Result<Descr
     description.is_foundation = config.foundation;
     if let Some(builtin) = data.builtin_member(config) {
         let of_builtin = builtin.description();
-        // Networks of one model take the same windows.
-        description.settings = data.settings;
         description.dimensions = of_builtin.dimensions;
         description.members.extend(&of_builtin.members);
     }
