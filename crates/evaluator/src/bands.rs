@@ -28,7 +28,7 @@ pub enum Subset {
     Age(u8),
     /// One of three volume bands, least first.
     Volume(u8),
-    /// At most 4 observed weeks since the first sale.
+    /// At most 4 observed weeks, or 4 periods where these are longer.
     ColdStart,
 }
 

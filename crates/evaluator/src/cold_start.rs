@@ -10,7 +10,7 @@ use crate::calibration::{BandCoverage, coverage};
 use crate::forecasters::{Ground, Judged};
 use crate::results::Comparison;
 
-/// Test rows with at most 4 observed weeks since the first sale.
+/// Test rows of cold starts ([`panel::Window::cold_start`]).
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct ColdStart {
     /// Rows with units to score.
@@ -45,7 +45,7 @@ impl ColdStart {
     ) -> Self {
         let is_scored = |row: &usize| {
             let row = &ground.rows[*row];
-            row.basis.is_cold && row.units.iter().any(|units| units.is_finite())
+            row.basis.cold_start && row.units.iter().any(|units| units.is_finite())
         };
         let rows: Vec<usize> = (0..ground.rows.len()).filter(is_scored).collect();
         let products: BTreeSet<usize> = rows.iter().map(|row| ground.rows[*row].product).collect();

@@ -72,7 +72,7 @@ impl Ground<'_> {
             }
         }
         let judge = Judge { ground: self, completion, totals };
-        let is_scored = |row: &Row| row.basis.is_cold || !rule.is_of_cold_starts();
+        let is_scored = |row: &Row| row.basis.cold_start || !rule.is_of_cold_starts();
         let losses = |(number, row): (usize, &Row)| {
             if is_scored(row) {
                 judge.losses(number, forecast(&row.basis))

@@ -12,9 +12,6 @@ use crate::known::{known_units, later_units, periods_since_first_sale};
 use crate::rules::{Growth, Rule, Trailing, level, seasonal_naive};
 use crate::stages::{StageTarget, StageTargets};
 
-/// Most observed weeks of history at a cold start.
-const COLD_WEEKS: u32 = 4;
-
 /// What rules have learnt from training products.
 #[derive(Debug)]
 pub(crate) struct Learnt {
@@ -31,16 +28,14 @@ pub(crate) struct Basis {
     pub(crate) age_band: u8,
     /// Units over the last 13 weeks.
     pub(crate) volume: f32,
-    /// At most [`COLD_WEEKS`] observed weeks since the first sale, or since the history begins while
-    /// nothing is sold.
-    pub(crate) is_cold: bool,
+    /// [`Window::cold_start`].
+    pub(crate) cold_start: bool,
     /// Units per period that residuals are relative to.
     pub(crate) scale: f32,
     trailing: Trailing,
     naive: Vec<f32>,
     growth: Growth,
     filter: FilterOutlook,
-    cold_start: bool,
     far_from_training: bool,
 }
 
@@ -54,7 +49,6 @@ impl Basis {
             series,
             origin: window.origin,
             age_band: age_band_at(history, window.origin, frequency),
-            is_cold: is_cold(&known, frequency),
             volume: (level(&known, frequency) * quarter as f64) as f32,
             scale: window.scale,
             trailing: Trailing::new(&known, frequency),
@@ -88,7 +82,7 @@ impl Basis {
             Rule::TrapezoidFilter => {
                 Some(points(self.filter.expected.iter().map(|units| units * self.scale).collect()))
             }
-            Rule::NearestAttributes | Rule::CategoryShape if !self.is_cold => {
+            Rule::NearestAttributes | Rule::CategoryShape if !self.cold_start => {
                 Some(self.trailing.units(n_steps))
             }
             Rule::NearestAttributes => learnt.analogues.nearest(history, self.origin, n_steps),
@@ -117,13 +111,6 @@ impl Basis {
             far_from_training: self.far_from_training,
         }
     }
-}
-
-/// Whether units known so far, NaN where not observed, are those of a cold start.
-fn is_cold(known: &[f32], frequency: Frequency) -> bool {
-    let first = known.iter().position(|units| *units > 0.0).unwrap_or(0);
-    let n_observed = known[first..].iter().filter(|units| units.is_finite()).count();
-    n_observed <= frequency.periods_of_weeks(COLD_WEEKS)
 }
 
 /// The age band of a series at an origin; the youngest before its first sale.

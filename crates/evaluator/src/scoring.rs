@@ -176,7 +176,7 @@ impl<'a> Scorer<'a> {
             Subset::Seen => !self.rows[row].is_unseen,
             Subset::Age(band) => self.rows[row].basis.age_band == band,
             Subset::Volume(band) => self.volume_bands[row] == band,
-            Subset::ColdStart => self.rows[row].basis.is_cold,
+            Subset::ColdStart => self.rows[row].basis.cold_start,
         }
     }
 

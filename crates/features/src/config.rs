@@ -14,7 +14,7 @@ pub struct Config {
     /// Horizon of the sales forecasts in periods; else the data set's own, else 13 weeks, 12 months
     /// or 28 days.
     pub horizon: Option<usize>,
-    /// Periods up to the origin that a model sees; else 104 weeks, 36 months or 182 days.
+    /// Periods up to the origin that a model sees; else 104 days or weeks, or 36 months.
     pub context: Option<usize>,
     /// Periods before the first test origin, that origin included; else by the protocol.
     pub cut: Option<usize>,

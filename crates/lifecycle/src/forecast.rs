@@ -86,7 +86,7 @@ pub struct Forecast {
     pub stage_now: Option<StageProbabilities>,
     /// One for each of [`crate::OUTLOOK_WEEKS`].
     pub outlooks: [Outlook; 3],
-    /// Fewer than 5 observed periods: the answer leans on analogues.
+    /// Hardly anything is known: at most 4 observed weeks, or 4 periods where these are longer.
     pub cold_start: bool,
     /// The inputs lie outside what the model was trained on.
     pub far_from_training: bool,

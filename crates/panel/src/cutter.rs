@@ -145,8 +145,7 @@ impl<'a> Cutter<'a> {
         let launch_level = self.fitted.launches.level(path);
         let scale = scale::scale(meta, view, launch_level);
         let age = scale::age(history, view);
-        let cold_start = view.n_observed() < N_OBSERVED_MIN;
-        if cold_start {
+        if view.n_observed() < N_OBSERVED_MIN {
             life.expected = self.analogue_units(view, calendar, (scale, age));
         }
         let known = Known {
@@ -174,7 +173,7 @@ impl<'a> Cutter<'a> {
             filter: outlook(&life, scale),
             age,
             n_observed: view.n_observed(),
-            cold_start,
+            cold_start: scale::is_cold_start(view),
             far_from_training: false,
         };
         RawWindow { window, numbers }

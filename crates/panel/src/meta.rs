@@ -16,11 +16,10 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Two years of context (half a year of days) and the frequency's usual horizon.
+    /// Two years of weeks, three of months or 104 days of context, and the frequency's usual horizon.
     pub fn default_for(frequency: Frequency) -> Self {
         let context = match frequency {
-            Frequency::Day => 182,
-            Frequency::Week => 104,
+            Frequency::Day | Frequency::Week => 104,
             Frequency::Month => 36,
         };
         Self { context, horizon: frequency.default_horizon() }

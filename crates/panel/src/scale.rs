@@ -4,8 +4,11 @@ use crate::launch::{Launches, units_floor};
 use crate::view::View;
 use crate::{History, PanelMeta};
 
-/// Fewer observed periods than this are a cold start.
+/// With fewer observed periods, the level and the continuation lean on analogues.
 pub(crate) const N_OBSERVED_MIN: u32 = 5;
+
+/// Most observed weeks of a cold start.
+const COLD_WEEKS: u32 = 4;
 
 /// Weeks after which an observation weighs half.
 const HALF_LIFE_WEEKS: u32 = 13;
@@ -37,6 +40,12 @@ pub(crate) fn scale(meta: &PanelMeta, view: &View<'_>, launch_level: f64) -> f64
         launch_level
     };
     mean.max(units_floor(meta))
+}
+
+/// Whether hardly anything is known: at most 4 observed weeks, or 4 periods where these are longer.
+pub(crate) fn is_cold_start(view: &View<'_>) -> bool {
+    let n_cold = view.weeks(COLD_WEEKS).max(N_OBSERVED_MIN as usize - 1);
+    view.n_observed() as usize <= n_cold
 }
 
 /// Periods since launch, the origin's included; 0 before it.

@@ -26,7 +26,7 @@ pub struct Window {
     pub age: u32,
     /// Observed periods up to the origin.
     pub n_observed: u32,
-    /// Fewer than 5 observed periods: the scale leans on analogues.
+    /// Hardly anything is known: at most 4 observed weeks, or 4 periods where these are longer.
     pub cold_start: bool,
     /// Many inputs lie beyond what training held.
     pub far_from_training: bool,

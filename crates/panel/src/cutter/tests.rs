@@ -279,6 +279,23 @@ fn observed_sales_outweigh_analogues_as_they_come_in() {
 }
 
 #[test]
+fn a_cold_start_ends_with_four_weeks_or_four_longer_periods() {
+    for (frequency, n_periods, n_cold) in
+        [(Frequency::Day, 400, 28), (Frequency::Week, 130, 4), (Frequency::Month, 50, 4)]
+    {
+        let mut panel = panel(frequency, n_periods, 21);
+        let fitted = fit(&panel);
+        let history = &mut panel.histories[0];
+        history.channels = Default::default();
+        history.channels[Channel::Units as usize] = vec![20.0; n_periods];
+        let start = history.start;
+        let windows = &cut(&panel, &fitted, &[start.plus(n_cold - 1), start.plus(n_cold)])[0];
+        let flags = windows.iter().map(|window| window.cold_start).collect::<Vec<_>>();
+        assert_eq!(flags, [true, false], "{frequency:?}");
+    }
+}
+
+#[test]
 fn a_stock_out_is_masked_and_moves_no_mean() {
     let mut panel = panel(Frequency::Week, 130, 15);
     let fitted = fit(&panel);

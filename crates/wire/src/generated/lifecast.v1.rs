@@ -1418,7 +1418,7 @@ pub struct Forecast {
     /// Three: at 4, 13 and 26 weeks, ascending.
     #[prost(message, repeated, tag = "6")]
     pub outlooks: ::prost::alloc::vec::Vec<Outlook>,
-    /// Fewer than 5 observed periods: the answer leans on analogues.
+    /// Hardly anything is known: at most 4 observed weeks, or 4 periods where these are longer.
     #[prost(bool, tag = "7")]
     pub cold_start: bool,
     /// The inputs lie outside what the model was trained on.

@@ -6,7 +6,7 @@
 //! | `part` | `train`, `validation` (learn and choose by these), `fit` (validation rows that `evaluator` fits residuals and dependence on), `test` |
 //! | `unseen` | no row of the product trains |
 //! | `scale` | units by period that `y_` and `f_units_` are multiples of |
-//! | `age`, `cold_start`, `far_from_training` | periods since launch; under 5 observed periods; inputs beyond training's |
+//! | `age`, `cold_start`, `far_from_training` | periods since launch; hardly anything is known; inputs beyond training's |
 //! | `x_<name>` | static inputs of our network |
 //! | `u_<k>` | asinh(units / scale) of the k-th last period, the origin's being `u_1`; null where not observed |
 //! | `h_<step>_<name>` | what is known in advance of the step, 1 to the horizon |
