@@ -1,5 +1,6 @@
 //! All that changes from step to step of a training.
 
+use model::Kind;
 use serde::{Deserialize, Serialize};
 
 use crate::losses::Losses;
@@ -90,6 +91,14 @@ pub(crate) struct Cursor {
 }
 
 /// A line of `training.jsonl`.
+#[derive(Debug, Serialize)]
+pub(crate) struct OfNetwork<'a> {
+    pub(crate) network: Kind,
+    #[serde(flatten)]
+    pub(crate) line: &'a Line,
+}
+
+/// Losses of a network up to a step.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Line {
     pub(crate) step: u64,

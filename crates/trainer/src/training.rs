@@ -15,7 +15,7 @@ use crate::ranks::{Alone, Meeting, NoMeeting, Ranks, together};
 use crate::rows::{Row, Rows, Target};
 use crate::stage::Error;
 use crate::start::random_start;
-use crate::state::{Best, Cursor, State};
+use crate::state::{Best, Cursor, OfNetwork, State};
 use crate::validation::validate;
 use lifecycle::{Digest, Progress};
 use model::{Dropout, Masked, Network, Workers, weights_to_bytes};
@@ -160,6 +160,7 @@ pub(crate) fn train_on(
     state: &mut Option<State>,
     progress: &dyn Progress,
 ) -> Result<Outcome, Stopped> {
+    let kind = task.network.kind();
     let training_loop = Loop::new(task, ranks.n_threads());
     let state = match state {
         Some(state) => state,
@@ -167,9 +168,10 @@ pub(crate) fn train_on(
     };
     ranks.agree(training_loop.key, state)?;
     training_loop.run(state, ranks, progress)?;
-    let lines = state.lines.iter().filter_map(|line| serde_json::to_string(line).ok());
+    let of_network = |line| OfNetwork { network: kind, line };
+    let lines = state.lines.iter().map(of_network);
     Ok(Outcome {
-        lines: lines.collect(),
+        lines: lines.filter_map(|line| serde_json::to_string(&line).ok()).collect(),
         n_trained: state.best.weights.len(),
         ranks: training_loop.adaptation.n_ranks(&state.best.weights),
         weights: training_loop.adaptation.weights(&state.best.weights),

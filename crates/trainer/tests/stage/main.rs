@@ -52,6 +52,8 @@ fn the_same_features_and_seed_give_the_same_files() {
     for name in ["model.json", "model.safetensors", "fitted.json", "training.jsonl"] {
         assert!(file(&first, name) == file(&second, name), "{name}");
     }
+    let lines = String::from_utf8(file(&first, "training.jsonl")).expect("text");
+    assert!(lines.starts_with(r#"{"network":"#), "{lines}");
     let model = Model::load(&first).expect("loads");
     let training = &model.description().training;
     assert!(training.n_turn_rows > 0 && training.n_stage_rows > 0);
