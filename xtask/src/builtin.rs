@@ -34,12 +34,7 @@ pub(crate) fn make(sh: &Shell) -> anyhow::Result<()> {
         let kept = ["--json".as_ref(), "--store".as_ref(), store.as_os_str(), "--work".as_ref()];
         let ingest = cmd!(sh, "{lifecast} ingest --mapping {mapping} {kept...} {work}").read()?;
         let dataset = artifact(&ingest)?;
-        // Windows of days are as long as those of weeks: one network reads both.
-        let config = home.join("features.toml");
-        sh.write_file(&config, if *frequency == "day" { "context = 104\n" } else { "" })?;
-        let features =
-            cmd!(sh, "{lifecast} features dataset={dataset} --config {config} {kept...} {work}")
-                .read()?;
+        let features = cmd!(sh, "{lifecast} features dataset={dataset} {kept...} {work}").read()?;
         let name =
             if number == 0 { "features".to_owned() } else { format!("features-{}", number + 1) };
         inputs.push(format!("{name}={}", artifact(&features)?));

@@ -59,7 +59,7 @@ impl Subset {
             Self::Volume(0) => "lowest third by volume",
             Self::Volume(1) => "middle third by volume",
             Self::Volume(_) => "highest third by volume",
-            Self::ColdStart => "at most 4 weeks of history",
+            Self::ColdStart => "cold starts",
         }
     }
 }

@@ -38,7 +38,7 @@ pub struct Results {
     pub turn_means: Comparison,
     /// The main scores and the mean over the three turns, of unseen products alone.
     pub unseen: Comparison,
-    /// Rows with at most 4 weeks of history.
+    /// Rows of cold starts.
     pub cold_start: ColdStart,
     /// The label against the truth, where it is known.
     pub label: Option<LabelCheck>,

@@ -152,16 +152,37 @@ impl Reading {
         if self.decimal == '.' && self.thousands.is_none() {
             return text.parse().ok();
         }
-        let mut plain = String::with_capacity(text.len());
-        for character in text.chars() {
-            if character == self.decimal {
-                plain.push('.');
-            } else if Some(character) != self.thousands {
-                // A point that is neither would change its meaning.
-                plain.push(if character == '.' { '?' } else { character });
-            }
+        let (whole, fraction) = match text.split_once(self.decimal) {
+            Some((whole, fraction)) => (whole, Some(fraction)),
+            None => (text, None),
+        };
+        let mut plain = self.without_thousands(whole)?;
+        // A point that is neither mark would change the number's meaning.
+        if plain.contains('.') {
+            return None;
+        }
+        if let Some(fraction) = fraction {
+            plain.push('.');
+            plain.push_str(fraction);
         }
         plain.parse().ok()
+    }
+
+    /// The digits before the decimal mark; `None` where a mark parts no thousands: `4.50` is no 450.
+    /// Groups before the last may have two digits, as in `1,00,000`.
+    fn without_thousands(&self, whole: &str) -> Option<String> {
+        let Some(mark) = self.thousands.filter(|mark| whole.contains(*mark)) else {
+            return Some(whole.to_owned());
+        };
+        let is_group = |group: &str, n_digits: std::ops::RangeInclusive<usize>| {
+            n_digits.contains(&group.len()) && group.bytes().all(|byte| byte.is_ascii_digit())
+        };
+        let (first, rest) = whole.split_once(mark)?;
+        let mut from_last = rest.rsplit(mark);
+        let are_groups = is_group(first.trim_start_matches(['-', '+']), 1..=3)
+            && from_last.next().is_some_and(|last| is_group(last, 3..=3))
+            && from_last.all(|group| is_group(group, 2..=3));
+        are_groups.then(|| whole.replace(mark, ""))
     }
 }
 
@@ -200,6 +221,21 @@ mod tests {
         assert_eq!(german.number(&Cell::Text("1.234,5")), Ok(Some(1234.5)));
         assert_eq!(reading(',', None).number(&Cell::Text("1.5")), Err(NotReadable));
         assert_eq!(reading('.', Some(',')).number(&Cell::Text("1,234.5")), Ok(Some(1234.5)));
+    }
+
+    #[test]
+    fn marks_of_thousands_part_thousands() {
+        let german = reading(',', Some('.'));
+        for (text, number) in
+            [("-1.234.567,25", -1_234_567.25), ("1.00.000", 100_000.0), ("12", 12.0), ("4,50", 4.5)]
+        {
+            assert_eq!(german.number(&Cell::Text(text)), Ok(Some(number)), "{text}");
+        }
+        for text in ["4.50", "1.5", "1234.567", ".123", "1..234", "1.234,5.0", "1.23", "a.123"] {
+            assert_eq!(german.number(&Cell::Text(text)), Err(NotReadable), "{text}");
+        }
+        let swiss = reading('.', Some('\''));
+        assert_eq!(swiss.number(&Cell::Text("1'234.50")), Ok(Some(1234.5)));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use lifecycle::ErrorKind;
+use lifecycle::{Day, ErrorKind};
 use polars::prelude::PolarsError;
 
 /// Raw files could not be turned into a data set.
@@ -122,6 +122,18 @@ pub enum Error {
         /// The most frequent reason.
         reason: String,
     },
+    /// For longer than a year nobody sold anything: some dates must be wrong.
+    #[error(
+        "no row of sales from {first} to {last}: if the dates after that are wrong, set `last_day` \
+        in the mapping to a day before, if those before are, `first_day` to one after; set both if \
+        all are right"
+    )]
+    Gap {
+        /// First day of the first period without any row.
+        first: Day,
+        /// Last day of the last.
+        last: Day,
+    },
     /// Most rows of a panel contradict each other.
     #[error(
         "{rows} of {of} {what} rows give a second value for a day that has one; is a column \
@@ -159,6 +171,7 @@ impl Error {
             | Self::WrongType { .. }
             | Self::Unreadable { .. }
             | Self::NothingLeft { .. }
+            | Self::Gap { .. }
             | Self::Contradictions { .. } => ErrorKind::Data,
             Self::File { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
                 ErrorKind::Usage

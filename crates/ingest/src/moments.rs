@@ -24,7 +24,7 @@ impl Moment {
     }
 
     fn start_of(day: Day) -> Self {
-        Self(i64::from(day.0) * DAY_MICROS)
+        Self(i64::from(day.0).saturating_mul(DAY_MICROS))
     }
 }
 
@@ -324,6 +324,20 @@ mod tests {
         check(None, "UTC", Cell::Text("2010-W05"), Some("2010-02-01"));
         for text in ["", "2010", "2010-13-01", "2010-02-30", "31.01.2010", "2010-01-31x", "nan"] {
             check(None, "UTC", Cell::Text(text), None);
+        }
+    }
+
+    #[test]
+    fn counts_of_another_unit_never_panic() {
+        for format in ["day-number", "week-number", "month-number", "unix-seconds", "year-week"] {
+            for count in [1_700_000_000, 20_240_131, -141_680_917, i64::MAX, i64::MIN] {
+                let moment = calendar(Some(format), "UTC").moment(&Cell::Integer(count));
+                let _ = moment.map(Moment::day);
+            }
+        }
+        for day in [i32::MIN, i32::MAX] {
+            let moment = calendar(None, "UTC").moment(&Cell::Day(day)).expect("typed");
+            assert_eq!(moment.day().0.signum(), day.signum());
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use lifecycle::{Frequency, Period};
+use lifecycle::{Day, Frequency, Period};
 use serde::Serialize;
 use tables::{Product, Quarantined};
 
@@ -236,6 +236,15 @@ pub(crate) fn refused(refusals: &Refusals) -> Vec<Refused> {
             examples: tally.rows.iter().take(EXAMPLES).map(example).collect(),
         })
         .collect()
+}
+
+/// First and last day of the longest time without any row, between the first and the last period
+/// with one.
+pub(crate) fn longest_gap(periods: &BTreeSet<i32>, frequency: Frequency) -> Option<(Day, Day)> {
+    let pairs = periods.iter().zip(periods.iter().skip(1));
+    let (before, after) = pairs.max_by_key(|(before, after)| *after - *before)?;
+    let days = (frequency.first_day(Period(before + 1)), frequency.last_day(Period(after - 1)));
+    (after - before > 1).then_some(days)
 }
 
 /// Periods without any row, between the first and the last with one.

@@ -165,7 +165,7 @@ impl Row<'_, '_> {
     }
 
     pub(crate) fn product(&mut self, slot: usize) -> Option<ProductId> {
-        let Some(text) = self.cells[slot].text() else {
+        let Some(text) = self.rules.reading.text(&self.cells[slot]) else {
             self.problem(Reason::NoProduct, slot);
             return None;
         };
@@ -252,8 +252,9 @@ impl Row<'_, '_> {
             }
             return None;
         };
-        self.check_day(moment.day(), Some(slot));
-        Some(moment)
+        let day = moment.day();
+        self.check_day(day, Some(slot));
+        (FIRST_CREDIBLE_DAY..=LAST_CREDIBLE_DAY).contains(&day).then_some(moment)
     }
 
     /// A day that may be missing, and may lie outside those of the mapping.
@@ -262,8 +263,11 @@ impl Row<'_, '_> {
         let day = self.readable(moment, Reason::UnreadableDate, slot)?.day();
         if day < FIRST_CREDIBLE_DAY {
             self.problem(Reason::Before1900, slot);
-        } else if day > LAST_CREDIBLE_DAY {
+            return None;
+        }
+        if day > LAST_CREDIBLE_DAY {
             self.problem(Reason::AfterLastDay, slot);
+            return None;
         }
         Some(day)
     }

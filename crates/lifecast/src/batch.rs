@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use crate::failure::Failure;
 use crate::flags::{PlaceFlags, UrlFlags};
 use crate::stages::{Job, StageOutcome, Stages};
-use crate::{runner, stages};
+use crate::{runner, stages, toml_file};
 
 /// What one stage is asked for.
 #[derive(Debug, Clone, clap::Args)]
@@ -17,7 +17,7 @@ pub(crate) struct BatchFlags {
     /// Artifacts to read, each as NAME=DIGEST: what a stage before answered as `artifact`
     #[arg(value_parser = named_digest, value_name = "NAME=DIGEST")]
     pub(crate) inputs: Vec<(String, Digest)>,
-    /// The stage's settings, TOML: what stands in its section of a pipeline
+    /// The stage's settings, TOML: what stands in its section of a pipeline, without `name` or `mapping`
     #[arg(long, value_name = "FILE.toml")]
     config: Option<PathBuf>,
     /// Copy the artifact's files into this folder
@@ -132,20 +132,17 @@ pub(crate) fn job<C: DeserializeOwned>(
             return Err(Failure::usage(error));
         }
     }
-    for (name, _) in &flags.inputs {
+    for (number, (name, _)) in flags.inputs.iter().enumerate() {
         wire::check_input(name, needed, optional).map_err(|error| Failure::usage(error.into()))?;
+        if flags.inputs[..number].iter().any(|(before, _)| before == name) {
+            return Err(Failure::usage(anyhow::anyhow!("{name} is given twice")));
+        }
     }
-    let text = match &flags.config {
-        Some(path) => std::fs::read_to_string(path)
-            .with_context(|| format!("{}: cannot be read", path.display()))
-            .map_err(Failure::usage)?,
-        None => String::new(),
+    let config = match &flags.config {
+        Some(path) => toml_file::read(path, &format!("configuration of {stage}")),
+        None => toml::from_str("").context("every setting has a default"),
     };
-    let config = toml::from_str(&text).map_err(|error| {
-        let path = flags.config.as_deref().unwrap_or(Path::new(""));
-        let wrong = format!("{}: is not a valid configuration of {stage}", path.display());
-        Failure::usage(anyhow::Error::new(error).context(wrong))
-    })?;
+    let config = config.map_err(Failure::usage)?;
     let mut job = Job::new(stage, config);
     for (name, artifact) in &flags.inputs {
         job = job.reading(name.clone(), *artifact);

@@ -237,7 +237,7 @@ fn forecast_text(served: &ServedForecast) -> String {
         let _ = writeln!(text, "stage now: {}", stages.join(", "));
     }
     if forecast.cold_start {
-        text.push_str("little history: the answer leans on similar products\n");
+        text.push_str("little history: trust it less\n");
     }
     if forecast.far_from_training {
         text.push_str("far from the training data: trust it less\n");

@@ -19,6 +19,7 @@ mod simulate;
 mod stages;
 mod table;
 mod terminal;
+mod toml_file;
 mod train;
 mod worker;
 mod workers;

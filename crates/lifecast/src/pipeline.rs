@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail, ensure};
 use serde::{Deserialize, Serialize};
 
+use crate::toml_file;
+
 /// A pipeline. Every section may be left out; its stage then runs with its defaults.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -84,14 +86,7 @@ impl Default for Pipeline {
 impl Pipeline {
     /// Reads a pipeline; errors name the file and the key.
     pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
-        let text = std::fs::read_to_string(path)
-            .with_context(|| format!("{}: cannot be read", path.display()))?;
-        let mut pipeline: Self = toml::from_str(&text).map_err(|error| {
-            let start = error.span().map_or(0, |span| span.start).min(text.len());
-            let line = 1 + text[..start].matches('\n').count();
-            let reason = error.message().trim().replace('\n', " ");
-            anyhow::anyhow!("{}, line {line}: is not a valid pipeline: {reason}", path.display())
-        })?;
+        let mut pipeline: Self = toml_file::read(path, "pipeline")?;
         let folder = path.parent().unwrap_or(Path::new(""));
         pipeline.ingest.mapping = pipeline.ingest.mapping.map(|mapping| folder.join(mapping));
         pipeline.check().with_context(|| format!("{}: is not a valid pipeline", path.display()))?;

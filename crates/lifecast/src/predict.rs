@@ -37,6 +37,11 @@ enum Named {
 /// Forecasts, and answers the tables of forecasts.
 pub(crate) async fn predict(flags: PredictFlags, is_quiet: bool) -> Result<StageOutcome, Failure> {
     let PredictFlags { mut batch, model, data, origins } = flags;
+    let is_given = |wanted: &str| batch.inputs.iter().any(|(name, _)| name == wanted);
+    if (data.is_some() && is_given("features")) || (model.is_some() && is_given("model")) {
+        let reason = "give `features` or --data, and `model` or --model, not both";
+        return Err(Failure::usage(anyhow::anyhow!(reason)));
+    }
     let mut stages = Stages::open(&batch.place, &batch.urls, is_quiet)?;
     if let Some(mapping) = &data {
         let ingest = ingest::Config::default();

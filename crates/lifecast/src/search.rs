@@ -16,6 +16,7 @@ use trainer::{Rung, Search, Trial, Validation, best_of, validation_of};
 
 use crate::failure::Failure;
 use crate::stages::{Job, Stages};
+use crate::toml_file;
 
 /// What a search found.
 #[derive(Debug, Clone, Serialize)]
@@ -61,7 +62,7 @@ pub(crate) async fn search(
     job: Job<trainer::Config>,
     (file, work): (&Path, &Path),
 ) -> Result<Found, Failure> {
-    let search = read(file)?;
+    let search: Search = toml_file::read(file, "search").map_err(Failure::usage)?;
     let given = &job.order.config;
     given.validate().map_err(|invalid| Failure::usage(invalid.into()))?;
     let wrong = |invalid: Invalid| {
@@ -118,20 +119,6 @@ async fn train(
         Line { trial: trial.number, rung, steps, settings, validation, artifact, cached, seconds };
     crate::say(&format!("{:>18}  loss {:.4}", "", line.loss()));
     Ok(line)
-}
-
-/// Reads a search; errors name the file and the line.
-fn read(path: &Path) -> Result<Search, Failure> {
-    let text = std::fs::read_to_string(path)
-        .with_context(|| format!("{}: cannot be read", path.display()))
-        .map_err(Failure::usage)?;
-    toml::from_str(&text).map_err(|error: toml::de::Error| {
-        let start = error.span().map_or(0, |span| span.start).min(text.len());
-        let line = 1 + text[..start].matches('\n').count();
-        let reason = error.message().trim().replace('\n', " ");
-        let path = path.display();
-        Failure::usage(anyhow::anyhow!("{path}, line {line}: is not a valid search: {reason}"))
-    })
 }
 
 /// The lines of this search, on disk after each trial.
@@ -218,7 +205,7 @@ mod tests {
     fn the_searches_that_are_shipped_are_valid() {
         for name in ["two-cores.toml", "gpu.toml"] {
             let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/search");
-            let search = read(&folder.join(name)).expect(name);
+            let search: Search = toml_file::read(&folder.join(name), "search").expect(name);
             let trials = search.trials(&trainer::Config::default()).expect(name);
             assert_eq!(trials.len(), search.trials);
         }

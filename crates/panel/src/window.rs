@@ -12,7 +12,7 @@ pub struct Window {
     /// The last period whose data was used.
     pub origin: Period,
     /// Mean units by period over the recent observed past, in the data's own units, floored; from
-    /// analogues at a cold start. Forecasts of models are in multiples of it.
+    /// analogues with fewer than 5 observed periods. Forecasts of models are in multiples of it.
     pub scale: f32,
     /// Shape `[context, CONTEXT_INPUTS.len()]`, oldest period first, zero before the first period.
     pub context: Vec<f32>,

@@ -74,7 +74,7 @@ fn add_latest(view: &mut ProductView, calendar: Calendar, latest: &Forecast) {
     }
     view.stage = latest.stage_now.map_or("", |stages| stages.likeliest().name());
     if latest.cold_start {
-        view.cautions.push("Little history: the forecast leans on products like it.");
+        view.cautions.push("Little history: trust the forecast less.");
     }
     if latest.far_from_training {
         view.cautions.push("Its history is unlike any that the model was trained on.");

@@ -263,6 +263,9 @@ impl Config {
                 return Err(Invalid::new(field, format!("{value} must be {least} to {most}")));
             }
         }
+        if self.labelled == 0.0 && self.labelled_also.is_empty() && losses.reconstruction == 0.0 {
+            return Err(Invalid::new("labelled", "0 leaves nothing to learn from"));
+        }
         if self.from == Start::Scratch && self.adapt != Adapt::Full {
             return Err(Invalid::new("adapt", "needs a base model: set `from`"));
         }
@@ -295,6 +298,7 @@ mod tests {
             ("learning_rate = nan", "learning_rate"),
             ("[losses]\nturns = -1.0", "losses.turns"),
             ("adapt = \"lora\"", "adapt"),
+            ("labelled = 0.0", "labelled"),
         ] {
             let config: Config = toml::from_str(text).expect("reads");
             assert_eq!(config.validate().expect_err(text).field, field);

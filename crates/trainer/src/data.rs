@@ -127,7 +127,12 @@ fn builtin_beside(config: &Config, data: &Loaded, base: Option<&Model>) -> Optio
     let takes = builtin.takes(meta.settings, meta.frequency);
     if !takes {
         let Settings { context, horizon } = builtin.description().settings;
-        tracing::info!(context, horizon, asked = ?meta.settings, "the built-in model takes no such windows");
+        tracing::warn!(
+            context,
+            horizon,
+            asked = ?meta.settings,
+            "trained without the built-in model: it takes no such windows"
+        );
     }
     (is_alike && takes).then(|| Arc::new(builtin))
 }

@@ -146,8 +146,12 @@ impl Error {
 /// The model that training starts from, if any.
 fn base_model(config: &Config, inputs: &Inputs<'_>) -> Result<Option<Arc<Model>>, Error> {
     match (config.from, inputs.base) {
-        (Start::Scratch, _) => Ok(None),
-        (Start::Builtin, _) => {
+        (Start::Scratch | Start::Builtin, Some(_)) => {
+            let reason = "must be \"model\" where an input `base` is given";
+            Err(Error::Config(Invalid::new("from", reason)))
+        }
+        (Start::Scratch, None) => Ok(None),
+        (Start::Builtin, None) => {
             Model::builtin().map(|model| Some(Arc::new(model))).map_err(Error::Model)
         }
         (Start::Model, Some(folder)) => {

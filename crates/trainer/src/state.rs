@@ -90,10 +90,11 @@ pub(crate) struct Cursor {
     pub(crate) position: usize,
 }
 
-/// A line of `training.jsonl`.
+/// A line of `training.jsonl`. Networks of one model have seeds of their own.
 #[derive(Debug, Serialize)]
 pub(crate) struct OfNetwork<'a> {
     pub(crate) network: Kind,
+    pub(crate) seed: u64,
     #[serde(flatten)]
     pub(crate) line: &'a Line,
 }

@@ -160,7 +160,7 @@ pub(crate) fn train_on(
     state: &mut Option<State>,
     progress: &dyn Progress,
 ) -> Result<Outcome, Stopped> {
-    let kind = task.network.kind();
+    let (network, seed) = (task.network.kind(), task.config.seed);
     let training_loop = Loop::new(task, ranks.n_threads());
     let state = match state {
         Some(state) => state,
@@ -168,7 +168,7 @@ pub(crate) fn train_on(
     };
     ranks.agree(training_loop.key, state)?;
     training_loop.run(state, ranks, progress)?;
-    let of_network = |line| OfNetwork { network: kind, line };
+    let of_network = |line| OfNetwork { network, seed, line };
     let lines = state.lines.iter().map(of_network);
     Ok(Outcome {
         lines: lines.filter_map(|line| serde_json::to_string(&line).ok()).collect(),

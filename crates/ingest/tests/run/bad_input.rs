@@ -229,6 +229,19 @@ fn files_without_rows() {
 }
 
 #[test]
+fn one_date_in_the_far_future() {
+    let rows = format!("{ROWS}a,2042-01-07,1\n");
+    check_rows(
+        &rows,
+        expect![[r"
+            no row of sales from 2010-01-11 to 2042-01-05: if the dates after that are wrong, set `last_day` in the mapping to a day before, if those before are, `first_day` to one after; set both if all are right"]],
+    );
+    // Who states both ends has looked.
+    let bounded = format!("first_day = \"2010-01-04\"\nlast_day = \"2042-01-12\"\n{MAPPING}");
+    Shop::new(&bounded).with("orders.csv", &rows).ingest().expect("a data set");
+}
+
+#[test]
 fn files_cut_in_half() {
     check_rows(
         &ROWS[..ROWS.len() - 5],

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::TcpListener;
+use std::process::Command;
 
 use expect_test::{Expect, expect};
 use lifecycle::{Day, Series};
@@ -221,4 +222,26 @@ fn a_store_that_cannot_be_opened_or_reached() {
     assert_eq!(output.status.code(), Some(UNREACHABLE));
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert!(stderr.contains("in the store") && stderr.contains(&address.to_string()), "{stderr}");
+}
+
+#[test]
+fn what_one_stage_is_asked_is_one_thing() {
+    let shop = Shop::new();
+    shop.write("train.toml", "seed = 2\nname = \"lifecast\"\n");
+    let of = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_lifecast"));
+        let output = command.current_dir(shop.path(".")).args(arguments).output().expect("runs");
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(USAGE), 0));
+        String::from_utf8(output.stderr).expect("text")
+    };
+    let [a, b] = ["features", "base"].map(|name| format!("{name}={}", "0".repeat(64)));
+    let wrong = of(&["train", &a, "--config", "train.toml"]);
+    assert!(
+        wrong.contains("train.toml, line 2: is not a valid configuration of train: unknown field"),
+        "{wrong}"
+    );
+    assert_eq!(wrong.trim_end().lines().count(), 1, "{wrong}");
+    assert!(of(&["train", &a, &a]).contains("features is given twice"));
+    let both = of(&["predict", &a, &b, "--data", "mapping.toml", "--model", "builtin"]);
+    assert!(both.contains("give `features` or --data"), "{both}");
 }

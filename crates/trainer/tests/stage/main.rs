@@ -107,8 +107,10 @@ fn a_model_can_be_adapted_and_one_of_several_panels_answers_for_each() {
     let summary = run(&lora, &inputs, &adapted, &Unwatched).expect("adapts");
     assert!(summary.n_training_rows < of_both.n_training_rows);
     assert!(10 * summary.n_trained < summary.n_parameters, "{summary:?}");
-    let alone = Inputs { base: None, ..inputs };
+    let alone = Inputs { base: None, features: vec![&features], checkpoint: None };
     let error = run(&lora, &alone, &adapted, &Unwatched).expect_err("no base");
+    assert_eq!(error.kind(), ErrorKind::Usage);
+    let error = run(&config(), &inputs, &adapted, &Unwatched).expect_err("a base for nothing");
     assert_eq!(error.kind(), ErrorKind::Usage);
 }
 
