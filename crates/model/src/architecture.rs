@@ -31,20 +31,27 @@ impl Kind {
     }
 }
 
-/// How large a network of patches is. The parameter counts are those of weekly windows: 104 periods
-/// of 24 channels, some 100 statics and 13 steps ahead.
+/// How large a network of patches is. Parameters, and millions of floating-point operations of one
+/// forward pass ([`Architecture::n_flops`]), of weekly windows: 104 periods, 13 steps ahead.
+///
+/// | size | LSTM | | Transformer | |
+/// |---|---|---|---|---|
+/// | `tiny` | 22,890 | .24 | 22,954 | .33 |
+/// | `small` | 62,074 | .72 | 62,202 | .94 |
+/// | `base` | 266,618 | 8.7 | 267,578 | 11.5 |
+/// | `large` | 756,250 | 28.4 | 758,298 | 36.8 |
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Size {
-    /// About 22,000 parameters: tests, and sets of a few dozen series.
+    /// For tests, and sets of a few dozen series.
     Tiny,
-    /// About 62,000, one layer: the default. On Online Retail II (3,527 products, 49,000 rows)
+    /// One layer: the default. On Online Retail II (3,527 products, 49,000 rows)
     /// validation losses are those of twice the width and depth, at a third of the time.
     #[default]
     Small,
-    /// About 250,000: tens of thousands of series.
+    /// For tens of thousands of series.
     Base,
-    /// About 850,000: pretraining on hundreds of thousands of lives.
+    /// For pretraining on hundreds of thousands of lives.
     Large,
 }
 
@@ -150,5 +157,47 @@ impl Architecture {
         let heads = d_model * d_wide
             + (d_wide + n_static_inputs) * (crate::N_TURN_LOGITS + crate::N_STAGE_LOGITS);
         2 * (tokens + wide + self.n_layers * per_layer + steps + heads) as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write;
+
+    use expect_test::expect;
+    use panel::{CONTEXT_INPUTS, HORIZON_INPUTS, STATIC_INPUTS};
+
+    use super::*;
+    use crate::network::Network;
+
+    #[test]
+    fn sizes_have_their_parameters_and_operations() {
+        let dimensions = Dimensions {
+            context: 104,
+            horizon: 13,
+            n_context_inputs: CONTEXT_INPUTS.len(),
+            n_static_inputs: STATIC_INPUTS.len(),
+            n_horizon_inputs: HORIZON_INPUTS.len(),
+        };
+        let mut table = String::new();
+        for size in [Size::Tiny, Size::Small, Size::Base, Size::Large] {
+            for kind in [Kind::Lstm, Kind::Transformer] {
+                let architecture = Architecture::new(kind, size, dimensions);
+                let n_parameters = Network::patches(architecture).layout().n_values();
+                let (name, n_flops) = (kind.name(), architecture.n_flops());
+                let _ = writeln!(table, "{size:?} {name} {n_parameters} {n_flops}");
+            }
+        }
+        expect![[r#"
+            Tiny lstm 22890 241042
+            Tiny transformer 22954 331154
+            Small lstm 62074 715538
+            Small transformer 62202 944914
+            Base lstm 266618 8661330
+            Base transformer 267578 11487570
+            Large lstm 756250 28440338
+            Large transformer 758298 36828946
+        "#]]
+        .assert_eq(&table);
     }
 }
