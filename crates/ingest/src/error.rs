@@ -72,7 +72,7 @@ pub enum Error {
     },
     /// A file lacks a column that the mapping names.
     #[error("{}: has no column `{column}`{}; it has {}{}", path.display(),
-        suggestion(nearest.as_ref()), existing.join(", "), separation(existing))]
+        suggestion(nearest.as_ref()), existing.join(", ").escape_debug(), separation(existing))]
     MissingColumn {
         /// The file.
         path: PathBuf,
@@ -122,7 +122,7 @@ pub enum Error {
         /// The most frequent reason.
         reason: String,
     },
-    /// For longer than a year nobody sold anything: some dates must be wrong.
+    /// For long nobody sold anything: some dates must be wrong.
     #[error(
         "no row of sales from {first} to {last}: if the dates after that are wrong, set `last_day` \
         in the mapping to a day before, if those before are, `first_day` to one after; set both if \

@@ -238,10 +238,6 @@ fn second_pass(
     Ok(products)
 }
 
-/// Days without a row of any product that are taken for a wrong date, unless the mapping bounds its
-/// days: one order of 2042 would make years of zeros of all products.
-const GAP_DAYS_MAX: i32 = 366;
-
 /// What holds for the whole data set; an error if nothing is left that was sold, or years apart.
 fn dataset_of(
     mapping: &Mapping,
@@ -259,10 +255,8 @@ fn dataset_of(
     let (first, last) =
         range.ok_or_else(|| Error::NothingLeft { rows: rows.read, reason: most() })?;
     let is_bounded = mapping.first_day.is_some() && mapping.last_day.is_some();
-    let gap = quality::longest_gap(&intake.coverage.periods, mapping.frequency);
-    if let Some((first, last)) = gap.filter(|_| !is_bounded)
-        && last.0 - first.0 >= GAP_DAYS_MAX
-    {
+    let gap = quality::wrong_gap(&intake.coverage.periods, mapping.frequency);
+    if let Some((first, last)) = gap.filter(|_| !is_bounded) {
         return Err(Error::Gap { first, last });
     }
     Ok(Dataset {

@@ -190,9 +190,12 @@ impl Calendar {
         if let Ok(at) = parsed.to_datetime() {
             return Some(of_datetime(at));
         }
-        let date = parsed.to_date().ok();
-        let month = || Date::new(parsed.year()?, parsed.month()?, 1).ok();
-        date.or_else(month).map(|date| Moment::start_of(Day::from(date)))
+        // Only a pattern without a day means the month: no month has a 31st for 30 days.
+        let date = match parsed.day() {
+            Some(_) => parsed.to_date().ok()?,
+            None => Date::new(parsed.year()?, parsed.month()?, 1).ok()?,
+        };
+        Some(Moment::start_of(Day::from(date)))
     }
 
     /// `2010-01-31`, `2010/01/31`, with a time after a space or `T`, with `Z` or an offset;
@@ -325,6 +328,16 @@ mod tests {
         for text in ["", "2010", "2010-13-01", "2010-02-30", "31.01.2010", "2010-01-31x", "nan"] {
             check(None, "UTC", Cell::Text(text), None);
         }
+    }
+
+    #[test]
+    fn a_pattern_reads_no_day_that_is_none() {
+        check(Some("%d.%m.%Y"), "UTC", Cell::Text("28.02.2023"), Some("2023-02-28"));
+        check(Some("%b %Y"), "UTC", Cell::Text("Feb 2023"), Some("2023-02-01"));
+        for text in ["31.02.2023", "29.02.2023", "31.04.2023", "00.03.2023", "45.13.2023"] {
+            check(Some("%d.%m.%Y"), "UTC", Cell::Text(text), None);
+        }
+        check(Some("%m/%d/%Y %H:%M"), "UTC", Cell::Text("02/31/2023 08:00"), None);
     }
 
     #[test]

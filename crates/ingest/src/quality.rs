@@ -1,6 +1,6 @@
 //! The quality report: what was read, what was refused and why, and what looks odd.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use lifecycle::{Day, Frequency, Period};
 use serde::Serialize;
@@ -238,19 +238,35 @@ pub(crate) fn refused(refusals: &Refusals) -> Vec<Refused> {
         .collect()
 }
 
-/// First and last day of the longest time without any row, between the first and the last period
-/// with one.
-pub(crate) fn longest_gap(periods: &BTreeSet<i32>, frequency: Frequency) -> Option<(Day, Day)> {
-    let pairs = periods.iter().zip(periods.iter().skip(1));
-    let (before, after) = pairs.max_by_key(|(before, after)| *after - *before)?;
-    let days = (frequency.first_day(Period(before + 1)), frequency.last_day(Period(after - 1)));
-    (after - before > 1).then_some(days)
+/// Days without a row of any product that speak of a wrong date: one order of 2042 would make years of
+/// zeros of all products. Fewer are enough where hardly any row lies on one side.
+const GAP_DAYS_MAX: i32 = 366;
+const ISLAND_GAP_DAYS_MAX: i32 = 91;
+/// Of so many rows less than one.
+const ISLAND_ROWS: u64 = 100;
+
+/// First and last day of the longest time without any row that speaks of a wrong date.
+pub(crate) fn wrong_gap(periods: &BTreeMap<i32, u64>, frequency: Frequency) -> Option<(Day, Day)> {
+    let total: u64 = periods.values().sum();
+    let (mut passed, mut longest) = (0, None);
+    for ((before, rows), after) in periods.iter().zip(periods.keys().skip(1)) {
+        passed += rows;
+        let first = frequency.first_day(Period(before + 1));
+        let last = frequency.last_day(Period(after - 1));
+        let n_days = last.0 - first.0 + 1;
+        let is_island = ISLAND_ROWS * passed.min(total - passed) < total;
+        let most = if is_island { ISLAND_GAP_DAYS_MAX } else { GAP_DAYS_MAX };
+        if n_days > most && longest.is_none_or(|(_, _, longest)| n_days > longest) {
+            longest = Some((first, last, n_days));
+        }
+    }
+    longest.map(|(first, last, _)| (first, last))
 }
 
 /// Periods without any row, between the first and the last with one.
-pub(crate) fn gaps(periods: &BTreeSet<i32>, frequency: Frequency) -> Gaps {
+pub(crate) fn gaps(periods: &BTreeMap<i32, u64>, frequency: Frequency) -> Gaps {
     let mut gaps = Gaps { count: 0, first_days: Vec::new() };
-    for (&before, &after) in periods.iter().zip(periods.iter().skip(1)) {
+    for (&before, &after) in periods.keys().zip(periods.keys().skip(1)) {
         gaps.count += u64::from((after - before - 1).unsigned_abs());
         let n_named = GAPS_MAX - gaps.first_days.len();
         let missing = (before + 1..after).take(n_named);
@@ -258,4 +274,27 @@ pub(crate) fn gaps(periods: &BTreeSet<i32>, frequency: Frequency) -> Gaps {
             .extend(missing.map(|number| frequency.first_day(Period(number)).to_string()));
     }
     gaps
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_few_rows_after_a_quarter_or_a_year_without_any_speak_of_a_wrong_date() {
+        let gap = |rows: &[(i32, u64)]| {
+            let periods = rows.iter().copied().collect();
+            wrong_gap(&periods, Frequency::Week).map(|(first, last)| last.0 - first.0 + 1)
+        };
+        let shop = (100..200).map(|week| (week, 5)).collect::<Vec<_>>();
+        let with = |others: &[(i32, u64)]| gap(&[&shop, others].concat());
+        assert_eq!(with(&[]), None);
+        assert_eq!(with(&[(248, 1)]), Some(7 * 48));
+        assert_eq!(with(&[(30, 1)]), Some(7 * 69));
+        // A season, a short break, and a year of many rows on both sides.
+        assert_eq!(with(&[(230, 400)]), None);
+        assert_eq!(with(&[(212, 1)]), None);
+        assert_eq!(with(&[(252, 400)]), None);
+        assert_eq!(with(&[(253, 400)]), Some(7 * 53));
+    }
 }

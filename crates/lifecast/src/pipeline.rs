@@ -104,8 +104,29 @@ impl Pipeline {
             let config = predictor::Config { name: (*name).to_owned(), ..self.predict.clone() };
             config.validate().with_context(|| format!("[[model]] name = \"{name}\""))?;
         }
+        self.check_sections()?;
         if !names.contains(&OURS) {
             bail!("no [[model]] is named \"{OURS}\": it is the one that is explained and reported");
+        }
+        Ok(())
+    }
+
+    /// What a stage would refuse after others have worked for minutes is refused before any works.
+    fn check_sections(&self) -> anyhow::Result<()> {
+        let simulate = self.simulate.as_ref().map_or(Ok(()), simulator::Config::validate);
+        let sections = [
+            ("simulate", simulate),
+            ("ingest", self.ingest.config.validate()),
+            ("features", self.features.validate()),
+            ("evaluate", self.evaluate.validate()),
+            ("explain", self.explain.validate()),
+            ("plan", self.plan.validate()),
+        ];
+        for (section, result) in sections {
+            result.with_context(|| format!("[{section}]"))?;
+        }
+        for ModelEntry { name, config } in &self.model {
+            config.validate().with_context(|| format!("[[model]] name = \"{name}\""))?;
         }
         Ok(())
     }

@@ -188,7 +188,7 @@ mod tests {
                 let _ = writeln!(table, "{size:?} {name} {n_parameters} {n_flops}");
             }
         }
-        expect![[r#"
+        expect![[r"
             Tiny lstm 22890 241042
             Tiny transformer 22954 331154
             Small lstm 62074 715538
@@ -197,7 +197,7 @@ mod tests {
             Base transformer 267578 11487570
             Large lstm 756250 28440338
             Large transformer 758298 36828946
-        "#]]
+        "]]
         .assert_eq(&table);
     }
 }

@@ -105,7 +105,8 @@ impl RowReader<'_, '_> {
             };
             self.outcome.coverage.add(is_sold, (first, last));
             if is_sold {
-                self.outcome.coverage.periods.insert(frequency.period_of(*day).0);
+                let period = frequency.period_of(*day).0;
+                *self.outcome.coverage.periods.entry(period).or_default() += 1;
             }
         }
         match self.plan {

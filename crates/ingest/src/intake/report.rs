@@ -1,6 +1,6 @@
 //! What reading a file came to: counts by file and column, and the days it speaks of.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use lifecycle::Day;
@@ -44,8 +44,8 @@ pub(crate) struct ColumnReport {
 pub(crate) struct Coverage {
     sold: Option<(Day, Day)>,
     other: Option<(Day, Day)>,
-    /// Periods with a row of sales.
-    pub(crate) periods: BTreeSet<i32>,
+    /// Rows of sales by period.
+    pub(crate) periods: BTreeMap<i32, u64>,
 }
 
 impl Coverage {
@@ -60,7 +60,9 @@ impl Coverage {
     pub(super) fn absorb(&mut self, other: Self) {
         other.sold.into_iter().for_each(|days| self.add(true, days));
         other.other.into_iter().for_each(|days| self.add(false, days));
-        self.periods.extend(other.periods);
+        for (period, rows) in other.periods {
+            *self.periods.entry(period).or_default() += rows;
+        }
     }
 
     /// First and last day of sales, else of anything.

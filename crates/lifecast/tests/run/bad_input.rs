@@ -184,7 +184,7 @@ fn a_setting_is_out_of_range() {
         &shop,
         USAGE,
         expect![
-            "ingest failed: ingest configuration: memory_limit_bytes: must be at least 1048576 (1 MiB)"
+            "pipeline.toml: is not a valid pipeline: [ingest]: memory_limit_bytes: must be at least 1048576 (1 MiB)"
         ],
     );
 }
