@@ -190,7 +190,7 @@ impl Calendar {
         if let Ok(at) = parsed.to_datetime() {
             return Some(of_datetime(at));
         }
-        // Only a pattern without a day means the month: no month has a 31st for 30 days.
+        // Only a pattern without a day names a month; a day that its month has not is no date.
         let date = match parsed.day() {
             Some(_) => parsed.to_date().ok()?,
             None => Date::new(parsed.year()?, parsed.month()?, 1).ok()?,

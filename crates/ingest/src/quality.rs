@@ -242,7 +242,7 @@ pub(crate) fn refused(refusals: &Refusals) -> Vec<Refused> {
 /// zeros of all products. Fewer are enough where hardly any row lies on one side.
 const GAP_DAYS_MAX: i32 = 366;
 const ISLAND_GAP_DAYS_MAX: i32 = 91;
-/// Of so many rows less than one.
+/// Hardly any: less than one row in so many.
 const ISLAND_ROWS: u64 = 100;
 
 /// First and last day of the longest time without any row that speaks of a wrong date.

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Context;
 use serde::de::DeserializeOwned;
 
-/// What stands in a file that should be `a valid {kind}`.
+/// The settings in a file; errors say that it is no valid one of this `kind`.
 pub(crate) fn read<T: DeserializeOwned>(path: &Path, kind: &str) -> anyhow::Result<T> {
     let text = std::fs::read_to_string(path)
         .with_context(|| format!("{}: cannot be read", path.display()))?;

@@ -18,8 +18,8 @@ const RECENT_WEEKS: u32 = 52;
 
 /// Mean units by period over the recent observed past, in multiples of one unit.
 ///
-/// With fewer than 5 observed periods, what analogues sell early in their lives counts as up to four weeks beside what
-/// is observed. Never below one unit in 13 weeks.
+/// With fewer than 5 observed periods, what analogues sell early in their lives counts as up to four
+/// weeks beside what is observed. Never below one unit in 13 weeks.
 pub(crate) fn scale(meta: &PanelMeta, view: &View<'_>, launch_level: f64) -> f64 {
     let n_recent = view.weeks(RECENT_WEEKS).min(view.n_periods());
     let fade = 0.5_f64.powf(1.0 / view.weeks(HALF_LIFE_WEEKS) as f64);
